@@ -1,0 +1,57 @@
+"""The errors that a user can meet, by what they mean for the caller.
+
+The command line maps each class to an exit code (see ``builder.cli.exitcodes``). A message is one sentence without a
+final period that names the file, the place, what was found and what was expected; a hint says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class BedplateError(Exception):
+    """Base of all errors that bedplate raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InvalidInputError(BedplateError):
+    """What the user gave (a definition, a file, an option) is not what bedplate accepts."""
+
+
+class MalformedImageError(InvalidInputError):
+    """A structure inside an image, a UKI or another binary file breaks its format.
+
+    ``structure`` names the format's own term ("GPT header", "EROFS inode 37"), ``offset`` is the byte offset inside
+    the buffer that was being read, or ``None`` where no single place is at fault.
+    """
+
+    def __init__(self, structure: str, offset: int | None, problem: str, *, hint: str | None = None) -> None:
+        place = structure if offset is None else f"{structure} at offset {offset:#x}"
+        super().__init__(f"{place}: {problem}", hint=hint)
+        self.structure = structure
+        self.offset = offset
+        self.problem = problem
+
+
+class UnpredictableError(InvalidInputError):
+    """A measurement cannot be predicted from what is known; a guess would be worse than no value."""
+
+
+class NotVerifiedError(BedplateError):
+    """A check was made and the answer is no.
+
+    ``problems`` holds every reason found, never only the first.
+    """
+
+    def __init__(self, message: str, problems: tuple[str, ...], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class ToolFailedError(BedplateError):
+    """An external program ran and failed, or ran longer than it may."""
+
+
+class ToolMissingError(BedplateError):
+    """An external program is not there, or too old."""

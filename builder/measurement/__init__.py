@@ -1,0 +1,1 @@
+"""PCR banks, events and prediction: one module per PCR family."""

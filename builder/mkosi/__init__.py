@@ -1,0 +1,1 @@
+"""The toolchain tree, calling mkosi in it, and collecting what it made."""

@@ -1,0 +1,54 @@
+"""The toolchain tree: a Debian tree with every program bedplate runs, so that all hosts build with the same tools.
+
+Programs of the tree run in mkosi's own sandbox (``mkosi/sandbox.py``: user, mount and IPC namespaces; it replaces
+itself by the program, so signals and exit status are the program's). They see the tree as /usr, the directories they
+are given, and nothing else of the host.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A finished toolchain tree on disk; ``tree`` is an absolute path."""
+
+    tree: Path
+
+    @property
+    def python_path(self) -> Path:
+        """Where the tree's mkosi can be imported from; it runs on the host's Python (3.9 or newer)."""
+        return self.tree / "usr/lib/python3/dist-packages"
+
+    def command(
+        self, argv: Sequence[str], *, writable: Sequence[Path] = (), readable: Sequence[Path] = ()
+    ) -> tuple[str, ...]:
+        """The command line that runs ``argv`` in the tree, with the given paths at their own places."""
+        binds = [option for path in readable for option in ("--ro-bind", str(path), str(path))]
+        binds += [option for path in writable for option in ("--bind", str(path), str(path))]
+        # fmt: off
+        return (
+            sys.executable, "-I", str(self.python_path / "mkosi/sandbox.py"),
+            "--ro-bind", str(self.tree / "usr"), "/usr",
+            "--ro-bind", str(self.tree / "etc"), "/etc",
+            "--symlink", "usr/bin", "/bin",
+            "--symlink", "usr/sbin", "/sbin",
+            "--symlink", "usr/lib", "/lib",
+            "--symlink", "usr/lib64", "/lib64",
+            "--dev", "/dev",
+            "--proc", "/proc",
+            "--tmpfs", "/tmp",  # noqa: S108 -- a private tmpfs inside the sandbox
+            "--tmpfs", "/run",
+            "--setenv", "PATH", "/usr/sbin:/usr/bin",
+            *binds,
+            "--",
+            *argv,
+        )
+        # fmt: on

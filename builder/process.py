@@ -1,0 +1,201 @@
+"""The one place that starts processes.
+
+Every command is an argument list (never a shell), runs with an allow-listed environment, no standard input unless
+bytes are given, a mandatory time limit, and in a process group of its own that is killed as a whole on a time-out, an
+interrupt or any other exception. Both pipes are always drained, so that a talkative child cannot deadlock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from builder.errors import ToolFailedError, ToolMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+# What a child may see of our environment. Proxies are needed by apt; everything else would make builds differ.
+PASSED_ENVIRONMENT = (
+    "HOME", "PATH", "TMPDIR", "USER", "LOGNAME",
+    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+)  # fmt: skip
+TERMINATE_GRACE_SECONDS = 5.0
+ERROR_TAIL_LINES = 12
+MAX_CAPTURED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that ended with exit status 0. ``stdout`` and ``stderr`` are the raw bytes it wrote."""
+
+    argv: tuple[str, ...]
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of every child: the allow-listed variables, a fixed locale and ``extra``."""
+    environment = {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
+    environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    # Debian's root-only programs (mmdebstrap's helpers, mkfs) live in sbin, which a user's PATH often lacks.
+    if "/usr/sbin" not in environment["PATH"].split(":"):
+        environment["PATH"] += ":/usr/sbin:/sbin"
+    return environment | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"} | dict(extra or {})
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+) -> Completed:
+    """Run a short command and return what it wrote.
+
+    Raises ToolMissingError when the program does not exist, ToolFailedError when it fails, is killed by a signal,
+    runs longer than ``timeout`` seconds or writes more than MAX_CAPTURED_BYTES to one pipe.
+    """
+    started = time.monotonic()
+    with spawn(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE) as process:
+        try:
+            stdout, stderr = process.communicate(input=stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            tail = _tail((error.stderr or b"").splitlines())
+            raise ToolFailedError(f"{argv[0]} did not finish within {timeout:g} seconds{tail}") from None
+    if max(len(stdout), len(stderr)) > MAX_CAPTURED_BYTES:
+        raise ToolFailedError(f"{argv[0]} wrote more than {MAX_CAPTURED_BYTES} bytes of output")
+    if process.returncode != 0:
+        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_tail(stderr.splitlines())}")
+    return Completed(tuple(argv), stdout, stderr, time.monotonic() - started)
+
+
+def run_logged(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> float:
+    """Run a long command, append all that it prints to ``log`` and return the seconds it took.
+
+    Output and error output are one stream, as a person would have seen it; ``on_line`` is called with each line.
+    Raises ToolMissingError, or ToolFailedError with the last lines and the log's path.
+    """
+    started = time.monotonic()
+    last: deque[bytes] = deque(maxlen=ERROR_TAIL_LINES)
+    expired = threading.Event()
+    with log.open("ab") as sink, spawn(argv, env=env, cwd=cwd, stderr=subprocess.STDOUT) as process:
+        sink.write(f"$ {' '.join(argv)}\n".encode())
+
+        def expire() -> None:
+            expired.set()
+            kill_group(process)
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            for line in _lines(process.stdout):
+                sink.write(line)
+                last.append(line)
+                if on_line is not None:
+                    on_line(line.decode(errors="replace").rstrip())
+            process.wait()
+        finally:
+            timer.cancel()
+    hint = f"the full log is {log}"
+    if expired.is_set():
+        raise ToolFailedError(f"{argv[0]} did not finish within {timeout:g} seconds{_tail(list(last))}", hint=hint)
+    if process.returncode != 0:
+        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_tail(list(last))}", hint=hint)
+    return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process in a group of its own; on leaving the block whatever still runs of it is killed.
+
+    Raises ToolMissingError when the program does not exist or may not be run.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            env=child_environment(env),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        if error.filename is not None and str(error.filename) == str(cwd):
+            raise ToolFailedError(f"cannot run {argv[0]} in {cwd}: {error.strerror}") from error
+        raise ToolMissingError(
+            f"cannot run {argv[0]}: {error.strerror}", hint="`bedplate doctor` lists what is needed"
+        ) from error
+    try:
+        yield process
+    finally:
+        kill_group(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it started: SIGTERM, a grace of a few seconds, then SIGKILL to the group."""
+    if process.poll() is None:
+        _signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATE_GRACE_SECONDS)
+    # Descendants may outlive the leader; the group id stays valid as long as any of them does.
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def describe_status(returncode: int) -> str:
+    """A return code as ``subprocess`` gives it, in words ("was killed by SIGKILL", "failed with exit status 2")."""
+    if returncode >= 0:
+        return f"failed with exit status {returncode}"
+    try:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was killed by signal {-returncode}"
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
+    if stream is None:  # spawn was told to send the output elsewhere
+        return
+    yield from stream
+
+
+def _tail(lines: Sequence[bytes]) -> str:
+    text = "\n".join(line.decode(errors="replace").rstrip() for line in lines[-ERROR_TAIL_LINES:])
+    return f":\n{text}" if text.strip() else ""

@@ -1,0 +1,1 @@
+"""The release directory: its statements, how it is made, loaded and verified."""

@@ -1,0 +1,1 @@
+"""What an image must satisfy: facts, controls, packs. Knows no image format."""

@@ -1,0 +1,1 @@
+"""Keys and signatures: envelopes, signers, Authenticode, Secure Boot variables. Knows no document type."""
