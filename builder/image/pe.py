@@ -28,7 +28,7 @@ SECURITY_DIRECTORY = 4
 MAX_DIRECTORIES = 16  # EFI_IMAGE_NUMBER_OF_DIRECTORY_ENTRIES
 # Zeros that a section may have after its raw data. Those that we read have at most a page of them; the limit keeps
 # a crafted header from making us allocate gigabytes.
-MAX_ZERO_FILL = 1 << 24
+MAX_ZERO_FILL = 1 << 20
 
 WIN_CERTIFICATE_ALIGNMENT = 8
 WIN_CERT_REVISION_2 = 0x0200
