@@ -1,0 +1,55 @@
+"""What must hold in a definition beyond the types of its keys."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from builder.definition.kernel import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.definition.model import ImageDefinition
+
+# FAT's time stamps begin in 1980, PE's end in 2106; both are in every image.
+FIRST_YEAR: Final = 1980
+LAST_YEAR: Final = 2099
+# x86's COMMAND_LINE_SIZE is 2048; half of it is left for what bedplate and the base add.
+COMMAND_LINE_LIMIT: Final = 1024
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken rule: where, what is wrong (the sentence continues the key's name), and what to do."""
+
+    path: KeyPath
+    problem: str
+    hint: str | None = None
+
+
+def violations(definition: ImageDefinition) -> Iterator[Violation]:
+    """All broken rules, in the order of the keys."""
+    yield from _command_line(definition)
+    if not FIRST_YEAR <= definition.source_date.year <= LAST_YEAR:
+        yield Violation(
+            ("source_date",),
+            f"is in {definition.source_date.year}, expected a date from {FIRST_YEAR} to {LAST_YEAR}, "
+            "which FAT and PE time stamps can hold",
+        )
+    if definition.seed == uuid.UUID(int=0):
+        yield Violation(("seed",), "is the nil UUID, expected a random one", "make one with uuidgen")
+
+
+def _command_line(definition: ImageDefinition) -> Iterator[Violation]:
+    arguments = definition.kernel.command_line
+    for index, argument in enumerate(arguments):
+        rule = refusal(argument, definition.profile)
+        if rule is not None:
+            yield Violation(("kernel", "command_line", index), f"{argument!r} is refused because it {rule.reason}")
+    length = len(" ".join(arguments))
+    if length > COMMAND_LINE_LIMIT:
+        yield Violation(("kernel", "command_line"), f"is {length} bytes long, expected at most {COMMAND_LINE_LIMIT}")
