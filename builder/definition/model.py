@@ -96,10 +96,14 @@ ArchiveWord = Annotated[
     ),
 ]
 # No user information: what stands here ends up in the signed provenance.
+_URL_PATH: Final = "/[A-Za-z0-9._~%+,=/-]*"
+MIRROR_PATTERN: Final = (
+    rf"^(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?({_URL_PATH})?|file://{_URL_PATH})$"
+)
 MirrorUrl = Annotated[
     str,
     Meta(
-        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+,=/-]*)?|file:///[A-Za-z0-9._~%+,=/-]*)$",
+        pattern=MIRROR_PATTERN,
         max_length=512,
         extra={"expected": "an http, https or file URL without user name, query and fragment"},
     ),
