@@ -177,8 +177,6 @@ def test_a_master_boot_record_that_is_not_purely_protective_is_refused(
 
 @pytest.mark.oracle
 def test_every_type_name_is_the_one_of_systemd(toolchain: Toolchain, tmp_path: Path) -> None:
-    from builder.process import run
-
     printed = run(toolchain.command(["systemd-id128", "show", "--uuid"]), timeout=20).stdout.decode()
     known = dict(line.split()[:2] for line in printed.splitlines())
     assert {name: str(guid) for guid, name in gpt.TYPE_NAMES.items()}.items() <= known.items()

@@ -85,6 +85,8 @@ def make_fat(shop: Workshop) -> None:
     shop.path("uki.bin").write_bytes(bytes(range(256)) * 120)
     shop.path("small.txt").write_bytes(b"timeout 0\n")
     shop.path("empty").write_bytes(b"")
+    for name in ("uki.bin", "small.txt", "empty"):
+        os.utime(shop.path(name), (EPOCH, EPOCH))
     for bits, size in FAT_SIZES.items():
         name = f"fat{bits}.img"
         image = str(shop.path(name))
