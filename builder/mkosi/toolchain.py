@@ -45,6 +45,7 @@ class Toolchain:
             "--dev", "/dev",
             "--proc", "/proc",
             "--tmpfs", "/tmp",  # noqa: S108 -- a private tmpfs inside the sandbox
+            "--tmpfs", "/var/tmp",
             "--tmpfs", "/run",
             "--setenv", "PATH", "/usr/sbin:/usr/bin",
             *binds,

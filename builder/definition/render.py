@@ -1,0 +1,149 @@
+"""Rendering a definition into the mkosi tree that is built: plain files that a person reads and stock mkosi accepts.
+
+The base directory is the tree's template. A file ``NAME.j2`` is rendered with jinja2 and loses its suffix, a file that
+begins with ``_`` is a part that others include, anything else is copied as it is. The image's own files are added
+below ``mkosi.extra``; one that would replace a file of the base is refused, since it could quietly open the base.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from builder.definition.kernel import module_regex
+from builder.errors import InvalidInputError
+from builder.files import read_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from builder.definition.load import LoadedDefinition
+    from builder.definition.mirror import Mirror
+    from builder.definition.model import ImageDefinition
+
+TEMPLATE_SUFFIX: Final = ".j2"
+PART_PREFIX: Final = "_"
+EXTRA_TREE: Final = PurePosixPath("mkosi.extra")
+SOURCES: Final = PurePosixPath("mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources")
+_MAX_FILE_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A regular file of the tree; only the executable bit of its mode is kept, so that a umask changes nothing."""
+
+    content: bytes
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedLink:
+    """A symbolic link of the tree, which may point anywhere in the image."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedTree:
+    """The files and links of a mkosi tree by their relative path, in sorted order."""
+
+    entries: Mapping[PurePosixPath, RenderedFile | RenderedLink]
+
+    def write(self, directory: Path) -> None:
+        """Write the tree into ``directory``, which exists and is empty."""
+        for path, entry in self.entries.items():
+            place = directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(entry, RenderedLink):
+                place.symlink_to(entry.target)
+            else:
+                place.write_bytes(entry.content)
+                place.chmod(0o755 if entry.executable else 0o644)
+        for root, _, _ in os.walk(directory):
+            Path(root).chmod(0o755)
+
+
+def file_stem(definition: ImageDefinition) -> str:
+    """What the release's file names begin with: name, version and architecture (UAPI version format)."""
+    return f"{definition.name}_{definition.version}_{definition.architecture.value}"
+
+
+def render(loaded: LoadedDefinition, mirror: Mirror | None) -> RenderedTree:
+    """The mkosi tree of a definition. Without a mirror mkosi's own default sources apply.
+
+    Raises InvalidInputError that names the template or the file at fault.
+    """
+    entries: dict[PurePosixPath, RenderedFile | RenderedLink] = {}
+    for relative, path in _walk(loaded.base_directory):
+        if relative.name.startswith(PART_PREFIX):
+            continue
+        if relative.suffix == TEMPLATE_SUFFIX:
+            target = relative.with_suffix("")
+            if target == SOURCES and mirror is None:
+                continue
+            entries[target] = RenderedFile(_expand(loaded, relative, mirror), executable=_is_executable(path))
+        else:
+            entries[relative] = _copy(path)
+    if loaded.files_directory is not None:
+        for relative, path in _walk(loaded.files_directory):
+            target = EXTRA_TREE / relative
+            if target in entries:
+                raise InvalidInputError(
+                    f"{path} would replace {relative} of the base {loaded.base_directory}",
+                    hint="rename the file, or change the base",
+                )
+            entries[target] = _copy(path)
+    if PurePosixPath("mkosi.conf") not in entries:
+        raise InvalidInputError(f"the base {loaded.base_directory} has neither mkosi.conf nor mkosi.conf.j2")
+    return RenderedTree(dict(sorted(entries.items())))
+
+
+def _walk(directory: Path) -> Iterator[tuple[PurePosixPath, Path]]:
+    for root, directories, files in os.walk(directory):
+        links = [name for name in directories if Path(root, name).is_symlink()]
+        for name in (*files, *links):
+            path = Path(root, name)
+            yield PurePosixPath(path.relative_to(directory)), path
+
+
+def _copy(path: Path) -> RenderedFile | RenderedLink:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return RenderedLink(str(path.readlink()))
+    if not stat.S_ISREG(mode):
+        raise InvalidInputError(f"{path} is neither a regular file nor a symbolic link")
+    return RenderedFile(read_bytes(path, what="image file", limit=_MAX_FILE_BYTES), executable=_is_executable(path))
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+def _expand(loaded: LoadedDefinition, template: PurePosixPath, mirror: Mirror | None) -> bytes:
+    import jinja2  # noqa: PLC0415 -- 0.2 s that only rendering needs
+
+    # What is rendered is configuration for root's eyes, not HTML: escaping would corrupt it.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(loaded.base_directory),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["module_regex"] = module_regex
+    try:
+        text = environment.get_template(str(template)).render(
+            definition=loaded.definition,
+            file_stem=file_stem(loaded.definition),
+            source_date_epoch=loaded.definition.source_date_epoch,
+            mirror=None if mirror is None else mirror.url,
+        )
+    except jinja2.TemplateSyntaxError as error:
+        raise InvalidInputError(f"{loaded.base_directory / template}:{error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:
+        raise InvalidInputError(f"{loaded.base_directory / template}: {error.message}") from error
+    return text.encode()
