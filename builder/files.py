@@ -8,6 +8,7 @@ import hashlib
 import mmap
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,6 +148,9 @@ def sync_tree(directory: Path) -> None:
     """Flush every regular file and directory below ``directory``, and itself."""
     for root, _, files in os.walk(directory):
         for name in files:
+            # A link is an entry of its directory and has no content of its own; opening a FIFO would wait for a writer.
+            if not stat.S_ISREG(Path(root, name).lstat().st_mode):
+                continue
             descriptor = os.open(Path(root, name), os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 os.fsync(descriptor)

@@ -238,8 +238,3 @@ class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def source_date_epoch(self) -> int:
         """``source_date`` as SOURCE_DATE_EPOCH: whole seconds since 1970-01-01T00:00:00Z."""
         return int(self.source_date.timestamp())
-
-    @property
-    def stem(self) -> str:
-        """What the file names of this image begin with: ``name_version_architecture`` (UAPI.3 Discoverable Images)."""
-        return f"{self.name}_{self.version}_{self.architecture}"

@@ -1,0 +1,75 @@
+"""``bedplate doctor``: what is needed on this machine, and what of it is missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.arguments import Verb
+from builder.cli.output import Format, format_option, print_json, print_table
+from builder.errors import ToolMissingError
+
+if TYPE_CHECKING:
+    from builder.mkosi.requirements import Requirement
+
+
+@click.command(
+    cls=Verb,
+    short_help="Show what bedplate needs on this machine, and what is missing.",
+    examples=("bedplate doctor", "bedplate doctor --format json | jq '.requirements[] | select(.problem)'"),
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="BEDPLATE_CACHE",
+    show_envvar=True,
+    help="Directory in which toolchain trees are kept.  [default: $XDG_CACHE_HOME/bedplate]",
+)
+@click.option(
+    "--toolchain",
+    "tree",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="BEDPLATE_TOOLCHAIN_TREE",
+    show_envvar=True,
+    help="Toolchain tree to look at as well.",
+)
+@format_option
+def command(cache: Path | None, tree: Path | None, output_format: Format) -> None:
+    """Show every tool that bedplate needs: where it is, its version, what for, and how to install it.
+
+    Exits with 4 if something that is needed is missing or too old.
+    """
+    from builder.mkosi.requirements import host_requirements, tree_requirements  # noqa: PLC0415 -- for a fast --help
+    from builder.mkosi.toolchain import Toolchain  # noqa: PLC0415
+
+    found = host_requirements(cache or default_cache())
+    if tree is not None:
+        found += tree_requirements(Toolchain(tree.resolve()))
+    unmet = [requirement for requirement in found if not requirement.is_met]
+    if output_format is Format.JSON:
+        print_json({"ok": not unmet, "requirements": found})
+    else:
+        print_table(("", "NAME", "VERSION", "NEEDED TO", "FOUND"), [_row(requirement) for requirement in found])
+    if unmet:
+        problems = "\n".join(f"{item.name} {item.problem}; {item.remedy}" for item in unmet)
+        raise ToolMissingError(f"{len(unmet)} of {len(found)} requirements are not met:\n{problems}")
+
+
+def default_cache() -> Path:
+    """Where toolchain trees are kept if nobody says otherwise (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification wants a relative path to be ignored.
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "bedplate"
+
+
+def _row(requirement: Requirement) -> tuple[str, str, str, str, str]:
+    return (
+        "ok" if requirement.is_met else "no",
+        requirement.name,
+        requirement.version or "",
+        requirement.needed_for,
+        requirement.found or "" if requirement.is_met else str(requirement.problem),
+    )

@@ -1,0 +1,81 @@
+"""The process that is ``bedplate``: signals, exit codes and the last word on errors.
+
+Python exits with 1 when an exception reaches it, which to our callers means "the answer is no". So everything, the
+imports of the command line included, happens inside ``main``'s try block.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+_BUG = 70
+
+
+class Terminated(BaseException):
+    """The process was asked to end; blocks that hold something unfinished clean it up on the way out.
+
+    Like KeyboardInterrupt it is no error, and passes ``except Exception``.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def entry_point() -> NoReturn:
+    """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A parent that wants us to outlive its terminal (nohup) set SIGHUP to be ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+    status = main(sys.argv[1:])
+    if status == 128 + signal.SIGPIPE:
+        # Python flushes standard output once more when it ends, and would complain that nobody reads it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line and return the exit code; errors are told on standard error."""
+    try:
+        from builder.cli.group import run  # noqa: PLC0415 -- see the module's docstring
+
+        result = run(arguments)
+        sys.stdout.flush()
+    except Terminated as stop:
+        sys.stderr.write(f"error: stopped by {signal.Signals(stop.number).name}\n")
+        return 128 + stop.number
+    except BaseException as error:  # noqa: BLE001 -- the last frame: every exception becomes an exit code
+        return _fail(error)
+    # bool is an int too, but no verb's verdict: those are raised.
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _fail(error: BaseException) -> int:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    try:
+        from builder.cli.errors import render  # noqa: PLC0415
+        from builder.cli.exitcodes import ExitCode, exit_code  # noqa: PLC0415
+        from builder.cli.output import to_stderr  # noqa: PLC0415
+    except Exception:  # noqa: BLE001 -- a broken installation; the original error says why
+        sys.excepthook(type(error), error, error.__traceback__)
+        return _BUG
+    code = exit_code(error)
+    if code is not ExitCode.BROKEN_PIPE:
+        to_stderr(render(error))
+    return int(code)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    # Once: a second signal must not cut short the cleaning up that the first one started.
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise Terminated(number)
