@@ -8,7 +8,6 @@ import hashlib
 import mmap
 import os
 import shutil
-import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 # A name that starts like this is unfinished work: never read, safe to delete once nobody holds its directory's lock.
 PARTIAL_PREFIX = ".partial-"
-_CHUNK = 1 << 20
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -52,7 +50,8 @@ def new_directory(target: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o755)
-        sync_tree(partial)
+        # One sync for the whole tree: a toolchain has 15 000 files, and an fsync for each would take minutes.
+        os.sync()
         partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -142,18 +141,3 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_tree(directory: Path) -> None:
-    """Flush every regular file and directory below ``directory``, and itself."""
-    for root, _, files in os.walk(directory):
-        for name in files:
-            # A link is an entry of its directory and has no content of its own; opening a FIFO would wait for a writer.
-            if not stat.S_ISREG(Path(root, name).lstat().st_mode):
-                continue
-            descriptor = os.open(Path(root, name), os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_directory(Path(root))

@@ -45,7 +45,7 @@ class Toolchain:
             "--dev", "/dev",
             "--proc", "/proc",
             "--tmpfs", "/tmp",  # noqa: S108 -- a private tmpfs inside the sandbox
-            "--tmpfs", "/var/tmp",
+            "--tmpfs", "/var/tmp",  # noqa: S108 -- likewise
             "--tmpfs", "/run",
             "--setenv", "PATH", "/usr/sbin:/usr/bin",
             *binds,

@@ -1,0 +1,126 @@
+"""Making the toolchain tree: once for each set of packages, under a lock, and never half.
+
+mmdebstrap writes a tar archive that is unpacked as the calling user: ownership means nothing to the tools, and a tree
+that belongs to its user can be read and deleted without further rights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from typing import TYPE_CHECKING, Final
+
+from builder.errors import ToolFailedError, ToolMissingError
+from builder.files import locked, new_directory, remove_partial, require_free
+from builder.mkosi.packages import SUITE, TOOLCHAIN
+from builder.mkosi.toolchain import Toolchain
+from builder.process import run, run_logged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.definition.mirror import Mirror
+    from builder.mkosi.cache import Cache
+    from builder.progress import Reporter
+
+BOOTSTRAP_TIMEOUT: Final = 1800.0
+UNPACK_TIMEOUT: Final = 600.0
+_NEEDED_BYTES: Final = 2 << 30
+# Raise it when the way a tree is made changes, so that trees of the old kind are not taken for new ones.
+_RECIPE: Final = 1
+
+
+def toolchain_key(packages: Sequence[str] = TOOLCHAIN) -> str:
+    """The name of the tree that holds ``packages``: SHA-256 over recipe, suite and sorted package names, shortened."""
+    recipe = json.dumps([_RECIPE, SUITE, sorted(packages)])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def find_toolchain(cache: Cache, packages: Sequence[str] = TOOLCHAIN) -> Toolchain | None:
+    """The finished tree for ``packages``, or None if it has not been made yet."""
+    tree = cache.toolchains / toolchain_key(packages) / "tree"
+    return Toolchain(tree) if tree.is_dir() else None
+
+
+def require_toolchain(cache: Cache) -> Toolchain:
+    """The finished tree. Raises ToolMissingError for verbs that use the tree but never make one."""
+    toolchain = find_toolchain(cache)
+    if toolchain is None:
+        raise ToolMissingError(
+            f"there is no toolchain tree in {cache.toolchains}", hint="`bedplate build` and `make setup` make it"
+        )
+    return toolchain
+
+
+def ensure_toolchain(
+    cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Sequence[str] = TOOLCHAIN
+) -> Toolchain:
+    """The tree for ``packages``, made if it is not there; a second process waits for the first one's tree.
+
+    Raises ToolMissingError without mmdebstrap, ToolFailedError with the log's path if it fails.
+    """
+    if found := find_toolchain(cache, packages):
+        return found
+    with locked(cache.toolchains / ".lock"):
+        remove_partial(cache.toolchains)
+        if found := find_toolchain(cache, packages):
+            return found
+        return _make(cache, mirror, reporter, packages)
+
+
+def _make(cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Sequence[str]) -> Toolchain:
+    if shutil.which("mmdebstrap") is None:
+        raise ToolMissingError(
+            "mmdebstrap, which makes the toolchain tree, is not installed", hint="apt-get install mmdebstrap"
+        )
+    require_free(cache.toolchains, _NEEDED_BYTES, what="the toolchain tree")
+    cache.logs.mkdir(parents=True, exist_ok=True)
+    log = cache.logs / f"toolchain-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    target = cache.toolchains / toolchain_key(packages)
+    with reporter.stage("toolchain") as stage, new_directory(target) as partial:
+        archive = partial / "tree.tar"
+        # The archive may be written by another user id, from inside a user namespace.
+        run_logged(bootstrap_command(archive, mirror, packages), timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=stage.line)
+        tree = partial / "tree"
+        tree.mkdir()
+        run(unpack_command(archive, tree), timeout=UNPACK_TIMEOUT)
+        archive.unlink()
+        if not (tree / "usr/bin/mkosi").exists():
+            raise ToolFailedError("mmdebstrap made a tree without mkosi", hint=f"the full log is {log}")
+    return Toolchain(target / "tree")
+
+
+def bootstrap_command(archive: Path, mirror: Mirror | None, packages: Sequence[str]) -> tuple[str, ...]:
+    """mmdebstrap's command line; without a mirror it uses its own default."""
+    source = () if mirror is None else (mirror.url,)
+    # fmt: off
+    return (
+        "mmdebstrap",
+        "--variant=apt",
+        "--format=tar",
+        f"--include={','.join(packages)}",
+        "--aptopt=Acquire::Retries 3",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        SUITE,
+        str(archive),
+        *source,
+    )
+    # fmt: on
+
+
+def unpack_command(archive: Path, tree: Path) -> tuple[str, ...]:
+    """The command that unpacks the tree as the calling user, without device nodes."""
+    # fmt: off
+    return (
+        "tar", "--extract",
+        "--file", str(archive),
+        "--directory", str(tree),
+        "--no-same-owner",
+        "--no-same-permissions",
+        "--exclude=./dev/*",
+    )
+    # fmt: on

@@ -1,0 +1,42 @@
+"""Where bedplate keeps what it can make again: toolchain trees, downloaded packages, logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_VARIABLE: Final = "BEDPLATE_CACHE"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The cache directory, absolute. Deleting it costs time and nothing else."""
+
+    directory: Path
+
+    @property
+    def toolchains(self) -> Path:
+        """Finished toolchain trees, one directory for each set of packages."""
+        return self.directory / "toolchain"
+
+    @property
+    def packages(self) -> Path:
+        """mkosi's package cache: archive metadata and downloaded .deb files."""
+        return self.directory / "packages"
+
+    @property
+    def logs(self) -> Path:
+        """Full logs of toolchain and image builds, also of failed ones."""
+        return self.directory / "logs"
+
+
+def find_cache(environment: Mapping[str, str]) -> Cache:
+    """BEDPLATE_CACHE, else ``bedplate`` in XDG_CACHE_HOME, else in ``~/.cache`` (XDG Base Directory Specification)."""
+    if named := environment.get(ENVIRONMENT_VARIABLE):
+        return Cache(Path(named).absolute())
+    base = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    return Cache(Path(base).expanduser().absolute() / "bedplate")
