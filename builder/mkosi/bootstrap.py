@@ -88,8 +88,8 @@ def _make(cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Seq
         tree.mkdir()
         run(unpack_command(archive, tree), timeout=UNPACK_TIMEOUT)
         archive.unlink()
-        if not (tree / "usr/bin/mkosi").exists():
-            raise ToolFailedError("mmdebstrap made a tree without mkosi", hint=f"the full log is {log}")
+        if not (tree / "usr/lib/os-release").is_file():
+            raise ToolFailedError("mmdebstrap made a tree that is no Debian tree", hint=f"the full log is {log}")
     return Toolchain(target / "tree")
 
 

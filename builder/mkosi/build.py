@@ -23,20 +23,11 @@ if TYPE_CHECKING:
 
 SUMMARY_TIMEOUT: Final = 60.0
 # mkosi 25.3 ignores a section that it does not know without a word (mkosi.1, "FORMAT").
-_KNOWN_SECTIONS: Final = frozenset(
-    (
-        "Build",
-        "Config",
-        "Content",
-        "Distribution",
-        "Include",
-        "Match",
-        "Output",
-        "Runtime",
-        "TriggerMatch",
-        "Validation",
-    )
+# fmt: off
+_KNOWN_SECTIONS: Final = (
+    "Build", "Config", "Content", "Distribution", "Include", "Match", "Output", "Runtime", "TriggerMatch", "Validation",
 )
+# fmt: on
 _UNKNOWN: Final = re.compile(r"unknown (key|section|setting|lvalue)", re.IGNORECASE)
 
 
@@ -101,7 +92,7 @@ def validate(toolchain: Toolchain, workspace: Workspace) -> None:
         for section in parser.sections():
             if section not in _KNOWN_SECTIONS:
                 raise InvalidInputError(
-                    f"{config}: unknown section [{section}]", hint=f"mkosi knows {', '.join(sorted(_KNOWN_SECTIONS))}"
+                    f"{config}: unknown section [{section}]", hint=f"mkosi knows {', '.join(_KNOWN_SECTIONS)}"
                 )
     try:
         summary = run(

@@ -1,0 +1,44 @@
+"""What all tests share: one toolchain tree, one tree of independent tools to compare with."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.definition.mirror import find_mirror
+from builder.errors import ToolMissingError
+from builder.mkosi.bootstrap import ensure_toolchain
+from builder.mkosi.cache import find_cache
+from builder.mkosi.packages import TOOLCHAIN
+from builder.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from builder.mkosi.toolchain import Toolchain
+
+# Programs of other people that judge what we make. Not part of bedplate, hence not of its toolchain.
+ORACLES = ("cosign", "osslsigncode", "sbsigntool")
+
+
+def _tree(packages: Sequence[str]) -> Toolchain:
+    try:
+        return ensure_toolchain(find_cache(os.environ), find_mirror(None, os.environ, None), Silent(), packages)
+    except ToolMissingError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"{error} ({error.hint})")
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    """The toolchain tree, made on first use; without the means to make it a laptop skips and CI fails."""
+    return _tree(TOOLCHAIN)
+
+
+@pytest.fixture(scope="session")
+def test_tools() -> Toolchain:
+    """A tree with the programs that only tests run."""
+    return _tree(ORACLES)
