@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 OLDEST_STUB = 252
 NEWEST_STUB = 262
 MAX_SECTIONS = 256  # a UKI for every device of a vendor has a few dozen
-# The stub that a UKI may carry; the payload sections of any other release are not known for sure.
-_STUB_MAGIC = re.compile(rb"#### LoaderInfo: systemd-stub ((\d{1,4})([^\s\0]{0,64})) ####\0?")
+_LOADER_INFO = re.compile(rb"#### LoaderInfo: (systemd-[a-z]{1,16}) ((\d{1,4})([^\s\0]{0,64})) ####")
+_STUB = "systemd-stub"
 # 254 and older compare strlen(wanted) bytes and let the last section win, 257 and newer compare the whole name and
 # let the first win (pe.c, locate_sections and pe_locate_sections_internal). Between them the release of the change
 # is not known: a UKI for which it matters is refused.
@@ -68,11 +68,12 @@ DEVICE_DEPENDENT = frozenset({".dtbauto", ".efifw"})
 
 
 @dataclass(frozen=True, slots=True)
-class StubVersion:
-    """The stub's release number, which decides how it reads and measures, and its full version."""
+class LoaderInfo:
+    """What ``.sdmagic`` of a program of systemd says: its name ("systemd-stub"), release number and full version."""
 
+    product: str
     release: int
-    text: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Uki:
     order of SECTION_ORDER and without those that it does not know or that are empty. A UKI without profiles has one.
     """
 
-    stub: StubVersion
+    stub: LoaderInfo
     pe: PeImage
     profiles: tuple[tuple[UkiSection, ...], ...]
 
@@ -140,7 +141,7 @@ def read_uki(data: bytes | memoryview) -> Uki:
     _refuse_unknown(pe.sections)
     _refuse_overlap(pe)
     view = memoryview(data)
-    stub = _stub_version(view, pe.sections)
+    stub = _known_stub(read_loader_info(view, pe))
     chosen = _profiles(pe.sections, stub.release)
     loaded = {section: loaded_section(view, section) for headers in chosen for section in headers.values()}
     profiles = tuple(
@@ -149,6 +150,25 @@ def read_uki(data: bytes | memoryview) -> Uki:
     if not all(any(section.name == ".linux" for section in profile) for profile in profiles):
         raise MalformedImageError("UKI", None, "it has no .linux section, so there is no kernel to start")
     return Uki(stub, pe, profiles)
+
+
+def read_loader_info(data: bytes | memoryview, pe: PeImage | None = None) -> LoaderInfo:
+    """Which program of systemd (stub, boot loader, addon) a PE file is.
+
+    Raises MalformedImageError if it has not exactly one ``.sdmagic`` section, or one that does not say so.
+    """
+    magic = [section for section in (pe or read_pe(data)).sections if section.name == ".sdmagic"]
+    if len(magic) != 1:
+        raise MalformedImageError(
+            "PE file", None, f"it has {len(magic)} .sdmagic sections, a program of systemd has one"
+        )
+    content = bytes(loaded_section(memoryview(data), magic[0])).rstrip(b"\0")
+    match = _LOADER_INFO.fullmatch(content)
+    if match is None:
+        raise MalformedImageError(
+            "section .sdmagic", magic[0].raw_offset, f"{content[:80]!r} does not name a program of systemd"
+        )
+    return LoaderInfo(match[1].decode(), int(match[3]), match[2].decode("ascii", "replace"))
 
 
 def rules_of(release: int) -> tuple[SectionRule, ...]:
@@ -179,23 +199,15 @@ def _refuse_overlap(pe: PeImage) -> None:
         end, last = section.virtual_address + (section.virtual_size or section.raw_size), section.name
 
 
-def _stub_version(view: memoryview, sections: Sequence[PeSection]) -> StubVersion:
-    magic = [section for section in sections if section.name == ".sdmagic"]
-    if len(magic) != 1:
-        raise MalformedImageError("UKI", None, f"it has {len(magic)} .sdmagic sections instead of one")
-    content = bytes(loaded_section(view, magic[0])).rstrip(b"\0")
-    match = _STUB_MAGIC.fullmatch(content)
-    if match is None:
-        raise MalformedImageError(
-            "UKI section .sdmagic", magic[0].raw_offset, f"{content[:80]!r} does not name a systemd-stub"
-        )
-    text, release, rest = match[1].decode("ascii", "replace"), int(match[2]), match[3]
-    if not OLDEST_STUB <= release <= NEWEST_STUB or rest.startswith((b"~rc", b"-rc", b"~devel")):
+def _known_stub(info: LoaderInfo) -> LoaderInfo:
+    if info.product != _STUB:
+        raise MalformedImageError("UKI", None, f"it is {info.product}, not {_STUB}")
+    if not OLDEST_STUB <= info.release <= NEWEST_STUB or re.search(r"[-~](rc|devel)", info.version):
         raise UnpredictableError(
-            f"the UKI's stub is systemd-stub {text}; bedplate knows what the releases {OLDEST_STUB} to {NEWEST_STUB}"
-            " measure"
+            f"the UKI's stub is {_STUB} {info.version}; bedplate knows what the releases {OLDEST_STUB} to"
+            f" {NEWEST_STUB} measure"
         )
-    return StubVersion(release, text)
+    return info
 
 
 def _profiles(sections: Sequence[PeSection], release: int) -> tuple[dict[str, PeSection], ...]:
