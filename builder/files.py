@@ -43,7 +43,7 @@ def new_directory(target: Path) -> Iterator[Path]:
 
     Everything in it is flushed to the disk before the rename. Raises InvalidInputError if ``target`` already exists.
     """
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise InvalidInputError(f"{target} already exists", hint="choose another directory, or remove it first")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=target.parent))

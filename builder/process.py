@@ -8,20 +8,23 @@ interrupt or any other exception. Both pipes are always drained, so that a talka
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections import deque
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from builder.errors import ToolFailedError, ToolMissingError
+from builder.pipes import Capture, LineCopy, drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from builder.pipes import Sink
 
 # What a child may see of our environment. Proxies are needed by apt; everything else would make builds differ.
 PASSED_ENVIRONMENT = (
@@ -29,8 +32,9 @@ PASSED_ENVIRONMENT = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
 TERMINATE_GRACE_SECONDS = 5.0
-ERROR_TAIL_LINES = 12
 MAX_CAPTURED_BYTES = 64 << 20
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +68,20 @@ def run(
     """Run a short command and return what it wrote.
 
     Raises ToolMissingError when the program does not exist, ToolFailedError when it fails, is killed by a signal,
-    runs longer than ``timeout`` seconds or writes more than MAX_CAPTURED_BYTES to one pipe.
+    runs longer than ``timeout`` seconds, writes more than MAX_CAPTURED_BYTES to one pipe (it is stopped then), or
+    ends while a process that it started still holds its output open.
     """
     started = time.monotonic()
+    stdout, stderr = Capture(argv[0], MAX_CAPTURED_BYTES), Capture(argv[0], MAX_CAPTURED_BYTES)
     with spawn(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE) as process:
         try:
-            stdout, stderr = process.communicate(input=stdin, timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            tail = _tail((error.stderr or b"").splitlines())
-            raise ToolFailedError(f"{argv[0]} did not finish within {timeout:g} seconds{tail}") from None
-    if max(len(stdout), len(stderr)) > MAX_CAPTURED_BYTES:
-        raise ToolFailedError(f"{argv[0]} wrote more than {MAX_CAPTURED_BYTES} bytes of output")
+            _drain(process, (stdout, stderr), stdin, deadline=started + timeout)
+        except TimeoutError:
+            failure = f"did not finish within {timeout:g} seconds"
+            raise ToolFailedError(f"{argv[0]} {failure}{_text(stderr.tail())}") from None
     if process.returncode != 0:
-        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_tail(stderr.splitlines())}")
-    return Completed(tuple(argv), stdout, stderr, time.monotonic() - started)
+        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_text(stderr.tail())}")
+    return Completed(tuple(argv), bytes(stdout.data), bytes(stderr.data), time.monotonic() - started)
 
 
 def run_logged(
@@ -95,31 +99,21 @@ def run_logged(
     Raises ToolMissingError, or ToolFailedError with the last lines and the log's path.
     """
     started = time.monotonic()
-    last: deque[bytes] = deque(maxlen=ERROR_TAIL_LINES)
-    expired = threading.Event()
-    with log.open("ab") as sink, spawn(argv, env=env, cwd=cwd, stderr=subprocess.STDOUT) as process:
-        sink.write(f"$ {' '.join(argv)}\n".encode())
-
-        def expire() -> None:
-            expired.set()
-            kill_group(process)
-
-        timer = threading.Timer(timeout, expire)
-        timer.start()
-        try:
-            for line in _lines(process.stdout):
-                sink.write(line)
-                last.append(line)
-                if on_line is not None:
-                    on_line(line.decode(errors="replace").rstrip())
-            process.wait()
-        finally:
-            timer.cancel()
     hint = f"the full log is {log}"
-    if expired.is_set():
-        raise ToolFailedError(f"{argv[0]} did not finish within {timeout:g} seconds{_tail(list(last))}", hint=hint)
+    with log.open("ab") as sink:
+        sink.write(f"$ {' '.join(argv)}\n".encode(errors="surrogateescape"))
+        lines = LineCopy(sink, on_line)
+        try:
+            with spawn(argv, env=env, cwd=cwd, stderr=subprocess.STDOUT) as process:
+                _drain(process, (lines,), None, deadline=started + timeout)
+        except TimeoutError:
+            failure = f"did not finish within {timeout:g} seconds"
+            raise ToolFailedError(f"{argv[0]} {failure}{_text(lines.last)}", hint=hint) from None
+        finally:
+            lines.finish()
     if process.returncode != 0:
-        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_tail(list(last))}", hint=hint)
+        failure = describe_status(process.returncode)
+        raise ToolFailedError(f"{argv[0]} {failure}{_text(lines.last)}", hint=hint)
     return time.monotonic() - started
 
 
@@ -148,6 +142,8 @@ def spawn(
             stderr=stderr,
             pass_fds=pass_fds,
             start_new_session=True,
+            # One system call in the child; nothing in it waits for a lock that another thread may hold.
+            preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509
         )
     except (FileNotFoundError, PermissionError) as error:
         if error.filename is not None and str(error.filename) == str(cwd):
@@ -158,21 +154,26 @@ def spawn(
     try:
         yield process
     finally:
-        kill_group(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        try:
+            kill_group(process)
+        finally:
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started: SIGTERM, a grace of a few seconds, then SIGKILL to the group."""
-    if process.poll() is None:
-        _signal_group(process, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(TERMINATE_GRACE_SECONDS)
-    # Descendants may outlive the leader; the group id stays valid as long as any of them does.
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
+    try:
+        if process.poll() is None:
+            _signal_group(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(TERMINATE_GRACE_SECONDS)
+    finally:
+        # Also when a second Ctrl-C cuts the grace short. Descendants may outlive the leader; the group id stays valid
+        # as long as any of them does.
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
 
 
 def describe_status(returncode: int) -> str:
@@ -190,12 +191,34 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
-    if stream is None:  # spawn was told to send the output elsewhere
-        return
-    yield from stream
+def _die_with(parent: int) -> None:
+    """In the child, before the program: be sent SIGTERM when the thread that started us ends (prctl(2)).
+
+    Otherwise a build would go on writing into a cache whose lock went with the bedplate process that was killed.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it was already gone
+        os._exit(1)
 
 
-def _tail(lines: Sequence[bytes]) -> str:
-    text = "\n".join(line.decode(errors="replace").rstrip() for line in lines[-ERROR_TAIL_LINES:])
+def _drain(process: subprocess.Popen[bytes], sinks: Sequence[Sink], stdin: bytes | None, *, deadline: float) -> None:
+    """Serve the pipes and wait for the end. Raises TimeoutError at ``deadline`` (by the monotonic clock)."""
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    feed = None if stdin is None or process.stdin is None else (process.stdin, stdin)
+    drain(
+        dict(zip(pipes, sinks, strict=True)),
+        feed=feed,
+        ended=lambda: process.poll() is not None,
+        deadline=deadline,
+        program=str(process.args[0]) if isinstance(process.args, list) else "the process",
+    )
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+
+
+def _text(lines: Iterable[bytes]) -> str:
+    """The last lines of a tool for a message: a colon and the lines, or nothing."""
+    text = "\n".join(line.decode(errors="replace").rstrip() for line in lines)
     return f":\n{text}" if text.strip() else ""
