@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing import der, pkcs7
-from signing.chain import build_chain, load_certificate, name
+from signing.certificate import issuer_and_serial, load_certificate, name
+from signing.chain import build_chain
 from signing.errors import InvalidKeyError, InvalidRequestError, InvalidSignatureError, MalformedSignatureError
 from signing.keys import MAX_RSA_BITS, MIN_RSA_BITS, Algorithm, public_key
 
@@ -90,10 +91,11 @@ def assemble(image_digest: bytes, signature: bytes, certificate: x509.Certificat
     """
     signed_attributes = to_be_signed(image_digest)
     public_key(certificate.public_key()).verify(signature, signed_attributes)
+    encoded_certificate = certificate.public_bytes(Encoding.DER)
     digest_algorithm = pkcs7.algorithm_identifier(pkcs7.DIGEST_OIDS[_DIGEST])
     signer_info = der.sequence(
         der.integer(1),
-        der.sequence(certificate.issuer.public_bytes(), der.integer(certificate.serial_number)),
+        issuer_and_serial(encoded_certificate),
         digest_algorithm,
         der.encode(der.context(0), der.Reader(signed_attributes, "attributes").take(der.SET, "attributes").content),
         pkcs7.algorithm_identifier(pkcs7.RSA_ENCRYPTION),
@@ -103,7 +105,7 @@ def assemble(image_digest: bytes, signature: bytes, certificate: x509.Certificat
         der.integer(1),
         der.set_of(digest_algorithm),
         der.sequence(SPC_INDIRECT_DATA, der.encode(der.context(0), _indirect_data(image_digest).encoding)),
-        der.encode(der.context(0), certificate.public_bytes(Encoding.DER)),
+        der.encode(der.context(0), encoded_certificate),
         der.set_of(signer_info),
     )
     return der.sequence(pkcs7.SIGNED_DATA, der.encode(der.context(0), signed_data))
@@ -179,7 +181,7 @@ def _read_indirect_data(signed_data: pkcs7.SignedData) -> tuple[str, bytes]:
 
 def _signer_certificate(signer: pkcs7.SignerInfo, embedded: list[x509.Certificate]) -> x509.Certificate:
     for certificate in embedded:
-        if certificate.issuer.public_bytes() == signer.issuer and certificate.serial_number == signer.serial:
+        if issuer_and_serial(certificate.public_bytes(Encoding.DER)) == signer.issuer_and_serial:
             return certificate
     raise InvalidSignatureError("the signer's certificate is not embedded in the signature")
 

@@ -15,25 +15,15 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signing.errors import InvalidSignatureError, MalformedSignatureError
+from signing.certificate import name
+from signing.errors import InvalidSignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 MAX_CHAIN = 8
 _UNDERSTOOD_CRITICAL = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
 _ExtensionValue = TypeVar("_ExtensionValue", bound=x509.ExtensionType)
-
-
-def load_certificate(data: bytes, what: str) -> x509.Certificate:
-    """Parse one DER certificate. Raises MalformedSignatureError that names ``what``."""
-    try:
-        certificate = x509.load_der_x509_certificate(data)
-        # These parse on access: refuse an unusable certificate here and not in the middle of a check.
-        _ = certificate.public_key(), certificate.subject, certificate.issuer, certificate.extensions
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise MalformedSignatureError(f"{what} is not a usable X.509 certificate: {error}") from None
-    return certificate
 
 
 def build_chain(
@@ -47,10 +37,11 @@ def build_chain(
     trusted = anchor.public_bytes(Encoding.DER)
     chain = [leaf]
     while chain[-1].public_bytes(Encoding.DER) != trusted:
-        issuer = None
-        if len(chain) < MAX_CHAIN:
-            issuer = _first_issuer(chain, (anchor, *embedded))
-        if issuer is None:
+        # Every certificate of the chain but the leaf is an authority below the next one.
+        below = len(chain) - 1
+        candidates = (certificate for certificate in (anchor, *embedded) if certificate not in chain)
+        issuer = next((c for c in candidates if _has_issued(c, chain[-1], authorities_below=below)), None)
+        if issuer is None or len(chain) == MAX_CHAIN:
             raise InvalidSignatureError(
                 f"the signer's certificate {name(leaf)} does not lead to the trusted certificate {name(anchor)}",
                 hint="check that the image was signed with this Secure Boot identity",
@@ -61,44 +52,28 @@ def build_chain(
     return tuple(chain)
 
 
-def name(certificate: x509.Certificate) -> str:
-    """The subject in the form of RFC 4514, quoted and with everything but printable ASCII escaped."""
-    return ascii(certificate.subject.rfc4514_string())
-
-
-def _first_issuer(chain: Sequence[x509.Certificate], candidates: Iterable[x509.Certificate]) -> x509.Certificate | None:
-    for candidate in candidates:
-        if candidate in chain:
-            continue
-        try:
-            # Every certificate of the chain but the leaf is an authority below the candidate.
-            _check_issued(chain[-1], candidate, authorities_below=len(chain) - 1)
-        except InvalidSignatureError:
-            continue
-        return candidate
-    return None
-
-
-def _check_issued(child: x509.Certificate, issuer: x509.Certificate, *, authorities_below: int) -> None:
-    """Raise InvalidSignatureError unless ``issuer`` signed ``child`` and may sign certificates."""
+def _has_issued(issuer: x509.Certificate, child: x509.Certificate, *, authorities_below: int) -> bool:
     constraints = _extension(issuer, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
-        raise InvalidSignatureError(f"{name(issuer)} is not a certificate authority")
+        return False
     if constraints.path_length is not None and authorities_below > constraints.path_length:
-        raise InvalidSignatureError(f"{name(issuer)} allows {constraints.path_length} authorities below it")
+        return False
     usage = _extension(issuer, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
-        raise InvalidSignatureError(f"the key usage of {name(issuer)} excludes signing certificates")
-    if not isinstance(child.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
-        raise InvalidSignatureError(f"{name(child)} is signed with a hash other than SHA-2")
+        return False
     named = _extension(child, x509.AuthorityKeyIdentifier)
     own = _extension(issuer, x509.SubjectKeyIdentifier)
-    if named is not None and own is not None and named.key_identifier not in (None, own.digest):
-        raise InvalidSignatureError(f"{name(child)} names another key as its issuer's")
+    if named is not None and own is not None and named.key_identifier not in {None, own.digest}:
+        return False
+    return _has_signed(issuer, child)
+
+
+def _has_signed(issuer: x509.Certificate, child: x509.Certificate) -> bool:
     try:
         child.verify_directly_issued_by(issuer)
+        return isinstance(child.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512)
     except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
-        raise InvalidSignatureError(f"{name(child)} is not signed by {name(issuer)}") from None
+        return False
 
 
 def _check_extensions(certificate: x509.Certificate) -> None:

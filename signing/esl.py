@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cryptography import x509
-
+from signing.certificate import load_certificate
 from signing.efi import SignatureType
-from signing.errors import InvalidKeyError, InvalidRequestError, MalformedSignatureError
+from signing.errors import InvalidRequestError, MalformedSignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,11 +85,8 @@ def parse_signature_lists(data: bytes) -> tuple[SignatureList, ...]:
 
 
 def build_x509_list(owner: UUID, certificate: bytes) -> bytes:
-    """A list with one certificate (DER). Raises InvalidKeyError if it is not exactly one X.509 certificate."""
-    try:
-        x509.load_der_x509_certificate(certificate)
-    except ValueError as error:
-        raise InvalidKeyError(f"not a DER-encoded X.509 certificate: {error}") from None
+    """A list with one certificate (DER). Raises MalformedSignatureError if it is not exactly one."""
+    load_certificate(certificate, "the certificate to enrol")
     return SignatureList(SignatureType.X509, (SignatureEntry(owner, certificate),)).encode()
 
 

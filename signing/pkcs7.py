@@ -48,10 +48,12 @@ _CONTENT_INFO_START = bytes([der.SEQUENCE, 0x82])
 
 @dataclass(frozen=True, slots=True)
 class SignerInfo:
-    """The one signer: whom it names, what it signed and the signature. ``issuer`` is an encoded Name."""
+    """The one signer: the certificate it names, what it signed and the signature.
 
-    issuer: bytes
-    serial: int
+    ``issuer_and_serial`` is a whole element, for comparison with ``certificate.issuer_and_serial``.
+    """
+
+    issuer_and_serial: bytes
     content_type: bytes
     message_digest: bytes
     signed_attributes: bytes
@@ -136,10 +138,7 @@ def _certificates(reader: der.Reader) -> tuple[bytes, ...]:
 
 def _signer_info(reader: der.Reader, digest_algorithm: str) -> SignerInfo:
     _expect(reader, der.integer(1), "version 1")
-    name = reader.enter(der.SEQUENCE, "issuerAndSerialNumber")
-    issuer = name.take(der.SEQUENCE, "issuer").encoding
-    serial = int.from_bytes(name.take(der.INTEGER, "serial number").content, signed=True)
-    name.finish()
+    issuer_and_serial = reader.take(der.SEQUENCE, "issuerAndSerialNumber").encoding
     if read_digest_algorithm(reader) != digest_algorithm:
         raise MalformedSignatureError("the signer's digest algorithm is not the one of the SignedData")
     attributes = reader.take(der.context(0), "authenticatedAttributes")
@@ -154,7 +153,7 @@ def _signer_info(reader: der.Reader, digest_algorithm: str) -> SignerInfo:
     message_digest = _single_value(values, MESSAGE_DIGEST, der.OCTET_STRING, "messageDigest")
     # The signature covers the attributes with the tag of a SET OF, not with the [0] they are stored under (9.3).
     signed = der.encode(der.SET, attributes.content)
-    return SignerInfo(issuer, serial, content_type.encoding, message_digest.content, signed, signature)
+    return SignerInfo(issuer_and_serial, content_type.encoding, message_digest.content, signed, signature)
 
 
 def _attributes(data: bytes) -> dict[bytes, bytes]:

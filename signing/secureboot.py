@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signing import keys
+from signing.certificate import UNREADABLE
 from signing.errors import InvalidKeyError, InvalidRequestError, MalformedSignatureError
 from signing.esl import build_x509_list, parse_signature_lists
 
@@ -214,8 +215,9 @@ def _load_owner(content: bytes) -> uuid.UUID:
 def _load_certificate(files: Mapping[str, bytes], name: str) -> bytes:
     try:
         certificate = x509.load_pem_x509_certificate(_file(files, name))
-    except ValueError as error:
-        raise InvalidKeyError(f"{name} is not a certificate in PEM: {error}") from None
+    except UNREADABLE:
+        # The library's words are left out: they may describe a private key put here by mistake.
+        raise InvalidKeyError(f"{name} is not a certificate in PEM") from None
     key = keys.public_key(certificate.public_key())
     if key.algorithm is not keys.Algorithm.RSA_PKCS1_SHA256:
         raise InvalidKeyError(f"{name} has a key for {key.algorithm}, Secure Boot needs RSA")
