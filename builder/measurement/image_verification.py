@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from builder.errors import InvalidInputError, UnpredictableError
 from builder.image.pe import authenticode_digest, certificates
 from signing import authenticode
-from signing.chain import load_certificate
+from signing.certificate import load_certificate
 from signing.efi import SignatureType
 from signing.errors import InvalidSignatureError, MalformedSignatureError
 from signing.esl import SignatureEntry, SignatureList, parse_signature_lists
