@@ -21,7 +21,7 @@ from builder.vm.observation import ObservedBoot, Outcome, measured_secure_boot, 
 from builder.vm.qemu import FIRMWARE_VARIABLES, Hardware, qemu_argv
 from builder.vm.recorder import MachineSignal, RecordedChange, Recorder
 from builder.vm.swtpm import fresh_tpm
-from builder.vm.tpm import active_banks
+from builder.vm.tpm_read import active_banks
 from builder.vm.varstore import SecureBootVariables, enrol
 
 if TYPE_CHECKING:

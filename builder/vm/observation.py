@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.vm.tpm import Extend
+from builder.vm.tpm_change import Extend
 from builder.vm.varstore import EFI_GLOBAL_VARIABLE
 
 if TYPE_CHECKING:

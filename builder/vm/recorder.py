@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import ToolFailedError
-from builder.measurement.pcr import PCR_COUNT, Bank
-from builder.vm.tpm import HEADER_SIZE, Extend, Reset, decode_pcr_change, message_size, read_pcrs
+from builder.measurement.pcr import Bank
+from builder.vm.tpm_change import Extend, Reset, decode_pcr_change, replay
+from builder.vm.tpm_message import HEADER_SIZE, message_size
+from builder.vm.tpm_read import read_pcrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 TPM_ANSWER_SECONDS = 120.0
 # The largest control message is the answer to CMD_GET_INFO.
 _MAX_CONTROL_SIZE = 16384
-_PCRS_STARTING_AT_ONES = range(17, 23)
+_MAX_DESCRIPTORS = 4
 _SUCCESS = struct.pack(">I", 0)
 
 
@@ -160,35 +162,40 @@ class Recorder:
         return recorded
 
     def _relay_control(self) -> MachineSignal | None:
-        try:
-            message, descriptors = _receive_with_descriptors(self._machine)
-        except ConnectionError:
-            return MachineSignal.GONE
-        if not message:
-            return MachineSignal.GONE
+        with contextlib.ExitStack() as received:
+            try:
+                message, numbers, _, _ = socket.recv_fds(self._machine, _MAX_CONTROL_SIZE, _MAX_DESCRIPTORS)
+            except ConnectionError:
+                return MachineSignal.GONE
+            descriptors = [received.enter_context(socket.socket(fileno=number)) for number in numbers]
+            return self._control_request(message, descriptors) if message else MachineSignal.GONE
+
+    def _control_request(self, message: bytes, descriptors: list[socket.socket]) -> MachineSignal | None:
         command = _control_command(message)
-        if (command is Control.SET_DATAFD) != (len(descriptors) == 1):
+        if len(descriptors) != (command is Control.SET_DATAFD):
             raise ToolFailedError(f"QEMU sent {len(descriptors)} descriptors with swtpm control command {command.name}")
         if command is Control.SHUTDOWN:
-            with contextlib.suppress(ConnectionError):
-                self._machine.sendall(_SUCCESS)
+            self._answer(_SUCCESS)
             return MachineSignal.POWERED_OFF if self._used else MachineSignal.GONE
         if command in {Control.STOP, Control.INIT} and self._used:
             return MachineSignal.RESET
         if command is Control.SET_DATAFD:
-            answer = self._set_data_channel(message, descriptors[0])
+            self._answer(self._set_data_channel(message, descriptors[0]))
         else:
-            answer = self._control(message)
+            self._answer(self._control(message))
             self._initialised = self._initialised or command is Control.INIT
+        return None
+
+    def _answer(self, answer: bytes) -> None:
+        # A machine that died meanwhile is noticed at the next step.
         with contextlib.suppress(ConnectionError):
             self._machine.sendall(answer)
-        return None
 
     def _set_data_channel(self, message: bytes, machine_end: socket.socket) -> bytes:
         """Keep the machine's end of the data channel and give swtpm an end of ours instead."""
         if self._machine_data is not None:
             raise ToolFailedError("QEMU opened a second TPM data channel")
-        self._machine_data = machine_end
+        self._machine_data = machine_end.dup()
         self._tpm_data, remote = socket.socketpair()
         self._tpm_data.settimeout(TPM_ANSWER_SECONDS)
         with remote:
@@ -207,22 +214,6 @@ class Recorder:
         return answer
 
 
-def replay(changes: Iterable[Extend | Reset]) -> dict[tuple[int, Bank], bytes]:
-    """The PCRs after ``changes``, from the values that TPM2_Startup(CLEAR) gives them."""
-    values = {
-        (pcr, bank): (b"\xff" if pcr in _PCRS_STARTING_AT_ONES else b"\0") * bank.size
-        for pcr in range(PCR_COUNT)
-        for bank in Bank
-    }
-    for change in changes:
-        if isinstance(change, Reset):
-            values.update({(change.pcr, bank): bytes(bank.size) for bank in Bank})
-        else:
-            for bank, digest in change.digests.items():
-                values[change.pcr, bank] = bank.extend(values[change.pcr, bank], digest)
-    return values
-
-
 def check_complete(read: dict[tuple[int, Bank], bytes], replayed: dict[tuple[int, Bank], bytes]) -> None:
     """Raise RecorderIncompleteError that names every PCR in which the TPM and the recording differ."""
     wrong = [f"{bank.value} PCR {pcr}" for (pcr, bank), value in replayed.items() if read.get((pcr, bank)) != value]
@@ -239,11 +230,6 @@ def _control_command(message: bytes) -> Control:
         raise ToolFailedError(
             f"QEMU sent swtpm control command {number:#x}, which the recorder does not know"
         ) from None
-
-
-def _receive_with_descriptors(channel: socket.socket) -> tuple[bytes, list[socket.socket]]:
-    message, numbers, _, _ = socket.recv_fds(channel, _MAX_CONTROL_SIZE, 4)
-    return message, [socket.socket(fileno=number) for number in numbers]
 
 
 def _receive_message(channel: socket.socket) -> bytes | None:

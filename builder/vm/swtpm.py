@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from builder import process
+from builder.errors import InvalidInputError
 from builder.measurement.pcr import Bank
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ def setup_argv(state: Path) -> tuple[str, ...]:
         "swtpm_setup", "--tpm2",
         "--tpmstate", f"dir://{state}",
         "--pcr-banks", ",".join(Bank),
-        "--runas", "root",  # as root it would change to a user that may not write here
         "--config", "/dev/null",
     )
     # fmt: on
@@ -50,8 +50,11 @@ def socket_argv(state: Path, control_fd: int, log: Path) -> tuple[str, ...]:
 def fresh_tpm(toolchain: Toolchain, workdir: Path) -> Iterator[socket.socket]:
     """Run a TPM that was never used before; yield the control socket. It dies with the block.
 
-    ``workdir`` is an existing directory that gets the TPM's state and log. Raises ToolFailedError.
+    ``workdir`` is an existing directory that gets the TPM's state and log. Raises ToolFailedError, or InvalidInputError
+    for a path that swtpm's option parser would take apart.
     """
+    if "," in str(workdir):
+        raise InvalidInputError(f"the working directory {workdir} has a comma in its path, which swtpm cannot handle")
     state = workdir / "tpm"
     state.mkdir()
     process.run(toolchain.command(setup_argv(state), writable=[workdir]), timeout=SETUP_SECONDS)

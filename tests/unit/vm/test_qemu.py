@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.vm.qemu import Hardware, qemu_argv
+from builder.vm.swtpm import setup_argv, socket_argv
+
+GOLDEN = Path(__file__).parents[2] / "golden/argv"
+
+FULL = Hardware(
+    memory=4096,
+    cpus=4,
+    cpu_model="Haswell",
+    network=True,
+    smbios_strings=("io.systemd.stub.kernel-cmdline-extra=a,b", "second"),
+    extra_disks=(Path("/images/data.raw"),),
+    serial_log=Path("/work/serial.log"),
+)
+COMMANDS = {
+    "qemu-default": qemu_argv(Hardware(), disk=Path("/images/a.raw"), variables=Path("/work/vars.fd"), tpm_fd=7),
+    "qemu-full": qemu_argv(FULL, disk=Path("/images/a,b.raw"), variables=Path("/work/vars.fd"), tpm_fd=7),
+    "swtpm-setup": setup_argv(Path("/work/tpm")),
+    "swtpm-socket": socket_argv(Path("/work/tpm"), 7, Path("/work/swtpm.log")),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_line_is_the_golden_one(name: str) -> None:
+    golden = (GOLDEN / f"{name}.txt").read_text().splitlines()
+    assert list(COMMANDS[name]) == golden
