@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from builder.image import pe
 from signing import authenticode, secureboot
@@ -15,8 +19,6 @@ from signing.errors import InvalidSignatureError
 from signing.signer import FileSigner
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from builder.mkosi.toolchain import Toolchain
 
 pytestmark = pytest.mark.oracle
@@ -145,3 +147,38 @@ def test_our_signature_and_that_of_sbsign_live_in_one_image(signers: Signers, im
         for name in ("ours", "theirs"):
             assert signers.sbverify(signed, name) == SBVERIFY_OK
             assert [found.signer for found in signers.verified(signed, name)] == [signers.certificates[name]]
+
+
+def test_sbverify_and_we_accept_a_signer_that_the_certificate_in_db_issued(signers: Signers) -> None:
+    """As with vendors whose certificate authority is in db and whose signing keys are not."""
+    authority, signer = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    anchor = certificate("authority", authority, issuer="authority", issuer_key=authority, ca=True)
+    leaf = certificate("signer", signer, issuer="authority", issuer_key=authority, ca=False)
+    for name, key, own in (("authority", authority, anchor), ("signer", signer, leaf)):
+        signers.certificates[name] = own
+        (signers.directory / f"{name}.crt").write_bytes(own.public_bytes(Encoding.PEM))
+        (signers.directory / f"{name}.key").write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+    signed = signers.sign(PROGRAM, "signer")
+    assert signers.sbverify(signed, "authority") == SBVERIFY_OK
+    assert [found.chain for found in signers.verified(signed, "authority")] == [(leaf, anchor)]
+    assert signers.sbverify(signed, "ours") == SBVERIFY_NO
+    assert signers.verified(signed, "ours") == []
+
+
+def certificate(
+    name: str, key: rsa.RSAPrivateKey, *, issuer: str, issuer_key: rsa.RSAPrivateKey, ca: bool
+) -> x509.Certificate:
+    """A certificate for ``key``, issued by ``issuer_key``."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(MADE_AT)
+        .not_valid_after(MADE_AT + timedelta(days=7300))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .sign(issuer_key, hashes.SHA256())
+    )
