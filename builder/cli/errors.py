@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import Final
 
@@ -10,8 +9,6 @@ import click
 
 from builder.cli.exitcodes import ExitCode, exit_code
 
-# All control characters but tab and line feed, in C0, DEL and C1: a tool's output must not steer the terminal.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _INDENT: Final = "  "
 
 
@@ -35,9 +32,13 @@ def render(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    r"""``text`` with control characters and lone surrogates as ``\xNN`` escapes, safe for a terminal."""
-    escaped = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""``text`` with what cannot be printed as ``\x1b`` and the like: a tool's output must not steer the terminal.
+
+    Line feeds and tabs stay. Direction marks and lone surrogates are among what cannot be printed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(item if item.isprintable() or item in "\n\t" else ascii(item)[1:-1] for item in text)
 
 
 def _message(error: BaseException) -> tuple[str, str | None]:

@@ -101,8 +101,10 @@ class Converter:
         if not isinstance(node, Scalar) or node.is_null:
             return self._unexpected(node, path, expected)
         value = _scalar_value(node, kind)
+        if value is None and facts.get("may_hold_secret"):
+            return self._problem(node.position, path, f"is not {expected}")
         if value is None:
-            return self._unexpected(node, path, expected, _nearest(node, kind))
+            return self._unexpected(node, path, expected, _advice(node, kind))
         return value
 
     def _unknown_key(self, key: Scalar, path: KeyPath, known: list[str]) -> None:
@@ -133,7 +135,9 @@ def _found(node: Node) -> str:
         return "a mapping"
     if isinstance(node, Sequence):
         return "a list"
-    return "empty" if node.is_null else quote(node.text)
+    if node.is_null:
+        return "empty"
+    return node.text if node.plain and _INTEGER.fullmatch(node.text) else quote(node.text)
 
 
 def _purpose(kind: inspect.Type) -> str | None:
@@ -160,7 +164,10 @@ def _expected(kind: inspect.Type, facts: dict[str, Any]) -> str:
     raise NotImplementedError(f"definitions have no values of type {kind}")
 
 
-def _nearest(node: Scalar, kind: inspect.Type) -> str | None:
+def _advice(node: Scalar, kind: inspect.Type) -> str | None:
+    """What to do about a scalar that is not of its type, where that can be told."""
+    if isinstance(kind, inspect.IntType) and not node.plain and _INTEGER.fullmatch(node.text):
+        return "write the number without quotes"
     if isinstance(kind, inspect.EnumType):
         near = difflib.get_close_matches(node.text, [member.value for member in kind.cls], n=1)
         return f"did you mean {near[0]}?" if near else None

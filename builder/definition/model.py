@@ -39,7 +39,8 @@ DEFAULT_INITRD_MODULES: Final = (
 )  # fmt: skip
 
 
-# The ``extra`` of a type holds what it expects in words that finish the sentence "expected ...".
+# The ``extra`` of a type holds what it expects in words that finish the sentence "expected ...", and whether a value of
+# it that is refused may hold a password, which must not be repeated in a message.
 ImageName = Annotated[
     str,
     Meta(
@@ -105,7 +106,7 @@ MirrorUrl = Annotated[
     Meta(
         pattern=MIRROR_PATTERN,
         max_length=512,
-        extra={"expected": "an http, https or file URL without user name, query and fragment"},
+        extra={"expected": "an http, https or file URL without user name, query and fragment", "may_hold_secret": True},
     ),
 ]
 # Printable ASCII without space, both quotes and the backslash: each argument is one word to the kernel, to systemd and
