@@ -100,12 +100,15 @@ def mangle(text: str, release: int) -> str:
 
 
 def _embedded(uki: Uki, profile: int) -> str | None:
-    text = uki.kernel_command_line(profile)
-    if text is not None and not text.isascii():
+    content = uki.content(".cmdline", profile)
+    if content is None:
+        return None
+    text = bytes(content).partition(b"\0")[0]
+    if not text.isascii():
         raise UnpredictableError(
             "the embedded command line is not ASCII; how the stub converts it is not known for sure"
         )
-    return None if text is None else mangle(text, uki.stub.release)
+    return mangle(text.decode("ascii"), uki.stub.release)
 
 
 def _passed_on(uki: Uki, configuration: BootConfiguration) -> tuple[str | None, str | None]:
@@ -123,7 +126,7 @@ def _passed_on(uki: Uki, configuration: BootConfiguration) -> tuple[str | None, 
         return f"@{configuration.profile}", None
     if options is None and loader.entry is BootEntry.TYPE_2 and uki.content(".cmdline") is not None:
         if release == _LOADER_PASSES_EMBEDDED:
-            options = _plain(uki.kernel_command_line() or "", "the embedded command line")
+            options = _plain(_embedded(uki, 0) or "", "the embedded command line")
         elif release < _LOADER_PASSES_NOTHING_SINCE:
             raise UnpredictableError(f"whether systemd-boot {release} passes the embedded command line is not known")
     return options, options
