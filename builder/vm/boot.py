@@ -27,6 +27,7 @@ from builder.vm.varstore import SecureBootVariables, enrol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from builder.measurement.phases import Phase
     from builder.mkosi.toolchain import Toolchain
 
 _MAX_VARIABLE_STORE = 16 << 20
@@ -38,7 +39,7 @@ def boot(
     image: Path,
     *,
     secure_boot: SecureBootVariables | None,
-    until: str | None,
+    until: Phase | None,
     timeout: float,
     workdir: Path,
     hardware: Hardware | None = None,
@@ -46,9 +47,10 @@ def boot(
 ) -> ObservedBoot:
     """Boot ``image`` until it measures the boot phase ``until``, ends otherwise, or ``timeout`` seconds have passed.
 
-    ``secure_boot`` are the keys to enrol; with ``None`` no keys are enrolled and Secure Boot is off. With ``until``
-    None only the machine's own end (or the time limit) ends the boot. ``workdir`` is an existing directory for
-    temporary files; the image is never written. ``on_change`` is called with every PCR change as it happens.
+    ``secure_boot`` are the keys to enrol; with None no keys are enrolled and Secure Boot is off. With ``until`` None
+    (or FIRMWARE, which leaves no mark) only the machine's own end or the time limit ends the boot. ``workdir`` is an
+    existing directory for temporary files; the image is never written. ``on_change`` is called with every PCR change
+    as it happens.
 
     Raises InvalidInputError for a missing image, ToolFailedError when QEMU or swtpm fails or when the firmware
     measured another Secure Boot state than was asked for, and RecorderIncompleteError when the changes seen do not
@@ -121,7 +123,7 @@ def _run(
 
 
 def _watch(
-    recorder: Recorder, *, until: str | None, timeout: float, on_change: Callable[[RecordedChange], None] | None
+    recorder: Recorder, *, until: Phase | None, timeout: float, on_change: Callable[[RecordedChange], None] | None
 ) -> Outcome | None:
     """Relay TPM traffic until the observation ends; ``None`` when QEMU itself failed."""
     while (left := timeout - recorder.elapsed) > 0:

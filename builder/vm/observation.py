@@ -7,21 +7,18 @@ Pure functions on recorded changes. The byte strings are those that the firmware
 from __future__ import annotations
 
 import enum
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder.measurement.pcr7 import GLOBAL_VARIABLE, variable_data
+from builder.measurement.phases import Phase
 from builder.vm.tpm_change import Extend
-from builder.vm.varstore import EFI_GLOBAL_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from builder.measurement.pcr import Bank
     from builder.vm.recorder import RecordedChange
-
-# The words that systemd's systemd-pcrphase services extend into PCR 11 on the way up, in this order.
-BOOT_PHASES = ("enter-initrd", "leave-initrd", "sysinit", "ready")
 
 _PCR_BOOT_MANAGER = 4
 _PCR_SECURE_BOOT = 7
@@ -62,13 +59,19 @@ class ObservedBoot:
     secure_boot_was_on: bool
     milestones: Mapping[str, float]
 
+    @property
+    def extends(self) -> tuple[tuple[int, Mapping[Bank, bytes]], ...]:
+        """All PCR extends in order, as ``builder.measurement.compare`` takes them."""
+        changes = (recorded.change for recorded in self.changes)
+        return tuple((change.pcr, change.digests) for change in changes if isinstance(change, Extend))
 
-def outcome_so_far(changes: Sequence[RecordedChange], until: str | None) -> Outcome | None:
+
+def outcome_so_far(changes: Sequence[RecordedChange], until: Phase | None) -> Outcome | None:
     """Whether the newest change ends the observation: the phase ``until`` is reached, or the firmware gave up."""
     if not changes:
         return None
     newest = changes[-1]
-    if until is not None and extends(newest, _PCR_KERNEL_BOOT, until.encode()):
+    if until is not None and _reaches(newest, until):
         return Outcome.REACHED
     if extends(newest, _PCR_BOOT_MANAGER, _RETURNING):
         # Without a second boot option the firmware now waits for a key, for ever.
@@ -85,9 +88,9 @@ def milestones(changes: Sequence[RecordedChange], end: float) -> dict[str, float
             seconds.setdefault("image", recorded.seconds)
         if recorded.change.pcr == _PCR_KERNEL_BOOT:
             seconds.setdefault("stub", recorded.seconds)
-            for phase in BOOT_PHASES:
-                if extends(recorded, _PCR_KERNEL_BOOT, phase.encode()):
-                    seconds.setdefault(phase, recorded.seconds)
+            for phase in Phase:
+                if _reaches(recorded, phase):
+                    seconds.setdefault(phase.label, recorded.seconds)
     return seconds | {"end": end}
 
 
@@ -101,7 +104,7 @@ def measured_secure_boot(changes: Sequence[RecordedChange]) -> bool | None:
     if first is None:
         return None
     for state in (True, False):
-        if extends(first, _PCR_SECURE_BOOT, _variable_data("SecureBoot", bytes([state]))):
+        if extends(first, _PCR_SECURE_BOOT, variable_data(GLOBAL_VARIABLE, "SecureBoot", bytes([state]))):
             return state
     return None
 
@@ -117,13 +120,12 @@ def extends(recorded: RecordedChange, pcr: int, data: bytes) -> bool:
     )
 
 
+def _reaches(recorded: RecordedChange, phase: Phase) -> bool:
+    return phase.value is not None and extends(recorded, _PCR_KERNEL_BOOT, phase.value.encode())
+
+
 def _loads_image(recorded: RecordedChange) -> bool:
     """PCR 4 gets the two boot option strings, the separator and, besides them, only digests of loaded images."""
     return recorded.change.pcr == _PCR_BOOT_MANAGER and not any(
         extends(recorded, _PCR_BOOT_MANAGER, known) for known in (_CALLING, _RETURNING, _SEPARATOR)
     )
-
-
-def _variable_data(name: str, data: bytes) -> bytes:
-    """UEFI_VARIABLE_DATA of a variable of the specification's own (EFI_GLOBAL_VARIABLE)."""
-    return EFI_GLOBAL_VARIABLE.bytes_le + struct.pack("<QQ", len(name), len(data)) + name.encode("utf-16-le") + data

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from builder.errors import InvalidInputError
 from builder.image.binary import BinaryView
+from builder.measurement.pcr7 import GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE
 
 _VOLUME_HEADER = struct.Struct("<16x16sQ4sIHHHBB")
 _VOLUME_SIGNATURE = b"_FVH"
@@ -36,8 +37,6 @@ _TIME_BASED_AUTHENTICATED = 0x20
 _PRIVATE = _NON_VOLATILE | _BOOT_SERVICE
 _KEYS = _NON_VOLATILE | _BOOT_SERVICE | _RUNTIME | _TIME_BASED_AUTHENTICATED
 
-EFI_GLOBAL_VARIABLE = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
-IMAGE_SECURITY_DATABASE = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 _SECURE_BOOT_ENABLE = uuid.UUID("f0a30bc7-af08-4556-99c4-001009c93a44")
 _CUSTOM_MODE = uuid.UUID("c076ec0c-7028-4399-a072-71ee5c448b9f")
 
@@ -49,12 +48,15 @@ _NO_TIME = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class SecureBootVariables:
-    """The keys to enrol: the raw EFI_SIGNATURE_LIST bytes of each variable, as firmware measures them into PCR 7."""
+    """The keys to enrol: the raw EFI_SIGNATURE_LIST bytes of each variable, as firmware measures them into PCR 7.
+
+    An empty dbx is an absent one.
+    """
 
     pk: bytes
     kek: bytes
     db: bytes
-    dbx: bytes | None = None
+    dbx: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,11 @@ def enrol(template: bytes, variables: SecureBootVariables) -> bytes:
 
 def _secure_boot_variables(variables: SecureBootVariables) -> list[Variable]:
     keys = [
-        Variable("PK", EFI_GLOBAL_VARIABLE, _KEYS, _ENROLLED_AT, variables.pk),
-        Variable("KEK", EFI_GLOBAL_VARIABLE, _KEYS, _ENROLLED_AT, variables.kek),
+        Variable("PK", GLOBAL_VARIABLE, _KEYS, _ENROLLED_AT, variables.pk),
+        Variable("KEK", GLOBAL_VARIABLE, _KEYS, _ENROLLED_AT, variables.kek),
         Variable("db", IMAGE_SECURITY_DATABASE, _KEYS, _ENROLLED_AT, variables.db),
     ]
-    if variables.dbx is not None:
+    if variables.dbx:
         keys.append(Variable("dbx", IMAGE_SECURITY_DATABASE, _KEYS, _ENROLLED_AT, variables.dbx))
     # edk2 SecurityPkg/Library/AuthVariableLib: with a PK and SecureBootEnable = 1 the firmware enforces signatures;
     # CustomMode = 0 makes it demand signed updates of the keys.

@@ -11,11 +11,13 @@ import pytest
 
 from builder.errors import InvalidInputError, ToolFailedError
 from builder.measurement.pcr import Bank
+from builder.measurement.phases import Phase
 from builder.vm.boot import boot
 from builder.vm.observation import ObservedBoot, Outcome
 from builder.vm.qemu import Hardware
 from builder.vm.varstore import SecureBootVariables
 from tests.tiny_disk import read_esp_folder, write_tiny_disk
+from tests.uki_builder import Section, append_sections
 
 if TYPE_CHECKING:
     from builder.mkosi.toolchain import Toolchain
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.boot, pytest.mark.integration]
 
 VECTORS = Path(__file__).parents[1] / "vectors/own-tiny-uki"
+STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 UKI = "EFI/BOOT/BOOTX64.EFI"
 TIMEOUT = 120.0
 # PCR 7 with no keys enrolled and firmware that knows Secure Boot, SHA-384: the value that AWS publishes for NitroTPM.
@@ -129,7 +132,7 @@ def test_the_time_limit_ends_a_boot_that_goes_nowhere(toolchain: Toolchain, tmp_
     loader = read_esp_folder(VECTORS / "tsd257/esp")
     write_tiny_disk(toolchain, tmp_path / "disk.raw", loader | {"loader/loader.conf": b"timeout menu-force\n"})
     observed = boot(
-        toolchain, tmp_path / "disk.raw", secure_boot=None, until="ready", timeout=8, workdir=tmp_path,
+        toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=8, workdir=tmp_path,
     )  # fmt: skip
     assert observed.outcome is Outcome.TIMED_OUT
     assert "stub" not in observed.milestones
@@ -147,14 +150,16 @@ def test_events_arrive_in_order_while_the_machine_runs(toolchain: Toolchain, tmp
 
 
 def test_the_observation_ends_at_the_phase_asked_for(toolchain: Toolchain, tmp_path: Path) -> None:
-    """The stub measures section names with a NUL; a section's content can be any word, a phase's too."""
-    write_tiny_disk(toolchain, tmp_path / "disk.raw", read_esp_folder(VECTORS / "t257/esp"))
-    word = "tiny initrd"
+    """The stub measures section contents as user space measures phases; here the "initrd" is the word itself."""
+    stub = (toolchain.tree / STUB).read_bytes()
+    sections = [Section(".initrd", b"ready"), Section(".linux", (VECTORS / "dump.efi").read_bytes())]
+    write_tiny_disk(toolchain, tmp_path / "disk.raw", {UKI: append_sections(stub, sections)})
     observed = boot(
-        toolchain, tmp_path / "disk.raw", secure_boot=None, until=word, timeout=TIMEOUT, workdir=tmp_path,
+        toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=TIMEOUT, workdir=tmp_path,
     )  # fmt: skip
     assert observed.outcome is Outcome.REACHED
-    assert observed.changes[-1].change.digests[Bank.SHA256] == Bank.SHA256.digest(word.encode())
+    assert observed.extends[-1] == (11, {bank: bank.digest(b"ready") for bank in Bank})
+    assert observed.milestones["ready"] == observed.changes[-1].seconds
 
 
 def test_what_qemu_says_is_in_the_error_when_it_does_not_start(toolchain: Toolchain, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from builder.measurement.pcr import Bank
+from builder.measurement.phases import Phase
 from builder.vm.observation import Outcome, extends, measured_secure_boot, milestones, outcome_so_far
 from builder.vm.recorder import RecordedChange
 from builder.vm.tpm_change import Extend, Reset
@@ -25,18 +26,18 @@ def secure_boot_variable(data: bytes) -> bytes:
 
 
 def test_the_phase_asked_for_ends_the_observation() -> None:
-    assert outcome_so_far([change(11, b"ready")], "ready") is Outcome.REACHED
+    assert outcome_so_far([change(11, b"ready")], Phase.READY) is Outcome.REACHED
 
 
 @pytest.mark.parametrize(
     "recorded", [change(11, b"sysinit"), change(12, b"ready"), change(4, CALLING), change(4, IMAGE)]
 )
 def test_other_measurements_do_not(recorded: RecordedChange) -> None:
-    assert outcome_so_far([recorded], "ready") is None
+    assert outcome_so_far([recorded], Phase.READY) is None
 
 
 def test_no_measurement_is_no_outcome() -> None:
-    assert outcome_so_far([], "ready") is None
+    assert outcome_so_far([], Phase.READY) is None
 
 
 def test_no_phase_is_reached_when_none_is_asked_for() -> None:
@@ -45,12 +46,12 @@ def test_no_phase_is_reached_when_none_is_asked_for() -> None:
 
 def test_a_firmware_that_moves_on_without_an_image_has_loaded_none() -> None:
     changes = [change(4, CALLING), change(4, bytes(4)), change(4, RETURNING)]
-    assert outcome_so_far(changes, "ready") is Outcome.NOT_LOADED
+    assert outcome_so_far(changes, Phase.READY) is Outcome.NOT_LOADED
 
 
 def test_a_firmware_that_moves_on_after_an_image_was_returned_to() -> None:
     changes = [change(4, CALLING), change(4, bytes(4)), change(4, IMAGE), change(4, RETURNING)]
-    assert outcome_so_far(changes, "ready") is Outcome.RETURNED
+    assert outcome_so_far(changes, Phase.READY) is Outcome.RETURNED
 
 
 def test_milestones_are_the_first_of_their_kind() -> None:
