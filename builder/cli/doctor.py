@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
-    envvar="BEDPLATE_CACHE",
-    show_envvar=True,
-    help="Directory in which toolchain trees are kept.  [default: $XDG_CACHE_HOME/bedplate]",
+    help="Directory in which toolchain trees are kept.  [default: $BEDPLATE_CACHE or $XDG_CACHE_HOME/bedplate]",
 )
 @click.option(
     "--toolchain",
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="BEDPLATE_TOOLCHAIN_TREE",
     show_envvar=True,
-    help="Toolchain tree to look at as well.",
+    help="Toolchain tree to look at.  [default: the one in the cache, if there is one]",
 )
 @format_option
 def command(cache: Path | None, tree: Path | None, output_format: Format) -> None:
@@ -42,12 +40,16 @@ def command(cache: Path | None, tree: Path | None, output_format: Format) -> Non
 
     Exits with 4 if something that is needed is missing or too old.
     """
-    from builder.mkosi.requirements import host_requirements, tree_requirements  # noqa: PLC0415 -- for a fast --help
+    from builder.mkosi.bootstrap import find_toolchain  # noqa: PLC0415 -- for a fast --help
+    from builder.mkosi.cache import Cache, find_cache  # noqa: PLC0415
+    from builder.mkosi.requirements import host_requirements, tree_requirements  # noqa: PLC0415
     from builder.mkosi.toolchain import Toolchain  # noqa: PLC0415
 
-    found = host_requirements(cache or default_cache())
-    if tree is not None:
-        found += tree_requirements(Toolchain(tree.resolve()))
+    place = find_cache(os.environ) if cache is None else Cache(cache.absolute())
+    toolchain = find_toolchain(place) if tree is None else Toolchain(tree.resolve())
+    found = host_requirements(place.directory)
+    if toolchain is not None:
+        found += tree_requirements(toolchain)
     unmet = [requirement for requirement in found if not requirement.is_met]
     if output_format is Format.JSON:
         print_json({"ok": not unmet, "requirements": found})
@@ -56,13 +58,6 @@ def command(cache: Path | None, tree: Path | None, output_format: Format) -> Non
     if unmet:
         problems = "\n".join(f"{item.name} {item.problem}; {item.remedy}" for item in unmet)
         raise ToolMissingError(f"{len(unmet)} of {len(found)} requirements are not met:\n{problems}")
-
-
-def default_cache() -> Path:
-    """Where toolchain trees are kept if nobody says otherwise (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification wants a relative path to be ignored.
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "bedplate"
 
 
 def _row(requirement: Requirement) -> tuple[str, str, str, str, str]:

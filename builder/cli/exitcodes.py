@@ -35,7 +35,6 @@ class ExitCode(enum.IntEnum):
     FAILED = 3
     MISSING = 4
     BUG = 70
-    BROKEN_PIPE = 128 + signal.SIGPIPE
     INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -52,7 +51,6 @@ TABLE: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (click.ClickException, ExitCode.INVALID),
     (click.Abort, ExitCode.INTERRUPTED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
-    (BrokenPipeError, ExitCode.BROKEN_PIPE),
 )
 
 # What an operating system says when the machine, not bedplate, is at fault.

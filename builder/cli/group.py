@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 # command under the name ``command``.
 VERBS: Final[dict[str, str]] = {
     "render": "Write the mkosi tree that a definition stands for.",
+    "build": "Build the unsigned disk image of a definition.",
+    "keys": "Make the keys that sign releases and their images.",
+    "sign": "Sign an unsigned build, which makes it a release.",
+    "measure": "Predict the PCR values of a UKI or a release.",
+    "verify": "Verify a release against the keys that you trust.",
+    "boot": "Boot a release and compare the real PCRs with its reference values.",
     "doctor": "Show what bedplate needs on this machine, and what is missing.",
 }
 
@@ -56,6 +63,7 @@ class VerbGroup(click.Group):
 
 @click.command(
     cls=VerbGroup,
+    no_args_is_help=False,
     name="bedplate",
     subcommand_metavar="VERB [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -69,9 +77,17 @@ def bedplate() -> None:
     """
 
 
-def run(arguments: Sequence[str]) -> object:
+def run(arguments: Sequence[str]) -> int | None:
     """Run a command line (without the program's name); what a verb raises comes through.
 
-    The value is the exit code of a verb that ended by ``ctx.exit``, else what the verb returned.
+    The value is the exit code of a verb that ended by ``ctx.exit``, else None.
     """
-    return bedplate.main(args=list(arguments), prog_name="bedplate", standalone_mode=False)
+    if "_BEDPLATE_COMPLETE" in os.environ:  # a shell asks for completions, which click prints
+        bedplate.main(args=list(arguments), prog_name="bedplate")
+    # Not main(): it exits with 1 when a pipe breaks, which is our word for "the answer is no".
+    try:
+        with bedplate.make_context("bedplate", list(arguments)) as context:
+            bedplate.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    return None

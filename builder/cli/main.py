@@ -7,6 +7,7 @@ imports of the command line included, happens inside ``main``'s try block.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _BUG = 70
+_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class Terminated(BaseException):
@@ -36,7 +38,7 @@ def entry_point() -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     status = main(sys.argv[1:])
-    if status == 128 + signal.SIGPIPE:
+    if status == _BROKEN_PIPE:
         # Python flushes standard output once more when it ends, and would complain that nobody reads it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
@@ -54,24 +56,33 @@ def main(arguments: Sequence[str]) -> int:
         return 128 + stop.number
     except BaseException as error:  # noqa: BLE001 -- the last frame: every exception becomes an exit code
         return _fail(error)
-    # bool is an int too, but no verb's verdict: those are raised.
-    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+    return 0 if result is None else result
 
 
 def _fail(error: BaseException) -> int:
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
+    if isinstance(error, BrokenPipeError) and not _is_read():
+        return _BROKEN_PIPE
     try:
         from builder.cli.errors import render  # noqa: PLC0415
-        from builder.cli.exitcodes import ExitCode, exit_code  # noqa: PLC0415
+        from builder.cli.exitcodes import exit_code  # noqa: PLC0415
         from builder.cli.output import to_stderr  # noqa: PLC0415
     except Exception:  # noqa: BLE001 -- a broken installation; the original error says why
         sys.excepthook(type(error), error, error.__traceback__)
         return _BUG
-    code = exit_code(error)
-    if code is not ExitCode.BROKEN_PIPE:
-        to_stderr(render(error))
-    return int(code)
+    to_stderr(render(error))
+    return int(exit_code(error))
+
+
+def _is_read() -> bool:
+    """Whether somebody still reads standard output; another pipe that broke is a failure like any other."""
+    watch = select.poll()
+    try:
+        watch.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    except OSError:  # not a file of the system
+        return True
+    return not any(events & (select.POLLERR | select.POLLHUP) for _, events in watch.poll(0))
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import errno
+
+import click
+import pytest
+
+from builder import errors
+from builder.cli.errors import printable, render
+
+
+def test_an_error_is_a_sentence() -> None:
+    assert render(errors.InvalidInputError("image.yaml is empty")) == "error: image.yaml is empty\n"
+
+
+def test_a_hint_comes_last() -> None:
+    error = errors.NotVerifiedError(
+        "the release is not verified", ("PCR 4 differs", "root differs"), hint="build again"
+    )
+    assert render(error) == (
+        "error: the release is not verified\n  - PCR 4 differs\n  - root differs\nhint: build again\n"
+    )
+
+
+def test_the_last_words_of_a_tool_are_indented() -> None:
+    error = errors.ToolFailedError("mkosi failed with exit status 1:\nE: no space\n\nE: giving up", hint="see the log")
+    assert render(error) == (
+        "error: mkosi failed with exit status 1:\n  E: no space\n  \n  E: giving up\nhint: see the log\n"
+    )
+
+
+def test_a_tool_cannot_steer_the_terminal() -> None:
+    error = errors.ToolFailedError("x:\n\x1b[2J\x1b]0;title\x07\r\x9b1m\u202e\tend \ud800")
+    assert render(error) == "error: x:\n  \\x1b[2J\\x1b]0;title\\x07\\r\\x9b1m\\u202e\tend \\ud800\n"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n", "two\nlines", "a\tb"])
+def test_what_can_be_printed_stays(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert render(errors.BedplateError("")) == "error: BedplateError\n"
+
+
+def test_a_usage_error_says_how_to_get_help() -> None:
+    context = click.Context(click.Command("render"), info_name="bedplate render")
+    error = click.UsageError("Missing argument 'IMAGE'.", context)
+    assert render(error) == ("error: missing argument 'IMAGE'\nhint: `bedplate render --help` shows what it takes\n")
+
+
+def test_a_full_disk_is_told_without_traceback() -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/dist/x")
+    assert render(error) == "error: /dist/x: No space left on device\n"
+
+
+def test_an_interrupt_is_told_in_a_word() -> None:
+    assert render(KeyboardInterrupt()) == "error: interrupted\n"
+
+
+def test_a_bug_comes_with_its_traceback_and_asks_for_a_report() -> None:
+    try:
+        {}["missing"]
+    except KeyError as error:
+        told = render(error)
+    lines = told.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-3:] == [
+        "KeyError: 'missing'",
+        "error: this is a bug in bedplate: KeyError",
+        "hint: please report it, with the lines above and the command that you ran",
+    ]
