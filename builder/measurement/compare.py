@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import InvalidInputError
 from builder.measurement.phases import Phase
-from builder.measurement.prediction import PredictedPcr, Prediction, Unpredictable
+from builder.measurement.prediction import PredictedPcr, Unpredictable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,27 +51,29 @@ class PcrComparison:
 
 
 def compare(
-    prediction: Prediction,
+    pcrs: Mapping[int, PredictedPcr | Unpredictable],
     values: Mapping[tuple[int, Bank], bytes],
     *,
     phase: Phase = Phase.READY,
     extends: Sequence[tuple[int, Mapping[Bank, bytes]]] | None = None,
 ) -> tuple[PcrComparison, ...]:
-    """Compare every PCR of a prediction with the ``values`` of a boot that has reached ``phase``.
+    """Compare every PCR that was predicted or stated with the ``values`` of a boot that has reached ``phase``.
 
     ``extends`` are the PCR extends of the boot in order, from a recording or an event log. Raises InvalidInputError if
     a value that is needed was not observed or if nothing was predicted at all.
     """
-    if not any(isinstance(entry, PredictedPcr) for entry in prediction.pcrs.values()):
+    predicted = [entry for entry in pcrs.values() if isinstance(entry, PredictedPcr)]
+    banks = sorted({bank for entry in predicted for bank in entry.values})
+    if not banks:
         raise InvalidInputError("nothing was predicted, so there is nothing to compare")
     return tuple(
         _compare_pcr(
             entry,
-            {bank: _observed(values, pcr, bank) for bank in prediction.banks},
+            {bank: _observed(values, pcr, bank) for bank in banks},
             phase,
             None if extends is None else [digests for index, digests in extends if index == pcr],
         )
-        for pcr, entry in prediction.pcrs.items()
+        for pcr, entry in pcrs.items()
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from builder.measurement.pcr import Bank
 
@@ -44,10 +45,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class _Begun:
+    """A hash that has taken in ``part``. Holding the part keeps its ``id`` its own."""
+
+    part: bytes | memoryview
+    state: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Measurer:
     """Makes events by hashing in all ``banks`` at once."""
 
     banks: tuple[Bank, ...]
+    _begun: dict[tuple[Bank, int], _Begun] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.banks or len(set(self.banks)) != len(self.banks):
@@ -62,19 +72,33 @@ class Measurer:
         source: str,
     ) -> Event:
         """An event whose digest is the hash over the concatenation of ``parts``."""
-        return Event(pcr, kind, self.digests(*parts), description, source)
+        size = sum(map(len, parts))
+        return Event(pcr, kind, self.in_banks(lambda bank: self._digest(bank, parts), size), description, source)
 
-    def digests(self, *parts: bytes | memoryview) -> dict[Bank, bytes]:
-        """The hash of the concatenation of ``parts`` in every bank. Large inputs are hashed in threads, one a bank."""
-        if len(self.banks) == 1 or sum(map(len, parts)) < PARALLEL_THRESHOLD:
-            return {bank: bank.digest(*parts) for bank in self.banks}
+    def in_banks(self, digest: Callable[[Bank], bytes], size: int) -> dict[Bank, bytes]:
+        """The result of ``digest`` for every bank; in threads, one a bank, if ``size`` bytes make it worth while."""
+        if len(self.banks) == 1 or size < PARALLEL_THRESHOLD:
+            return {bank: digest(bank) for bank in self.banks}
         with ThreadPoolExecutor(len(self.banks)) as pool:
-            return dict(zip(self.banks, pool.map(lambda bank: bank.digest(*parts), self.banks), strict=True))
+            return dict(zip(self.banks, pool.map(digest, self.banks), strict=True))
 
     def replay(self, events: Iterable[Event]) -> dict[Bank, bytes]:
         """The value of a PCR that started at zero after ``events``, in every bank."""
         recorded = tuple(events)
         return {bank: bank.replay(event.digests[bank] for event in recorded) for bank in self.banks}
+
+    def _digest(self, bank: Bank, parts: tuple[bytes | memoryview, ...]) -> bytes:
+        """The hash over ``parts``. A large first part is hashed once: an initrd is in PCR 9 and in PCR 11."""
+        if not parts or len(parts[0]) < PARALLEL_THRESHOLD:
+            return bank.digest(*parts)
+        key = bank, id(parts[0])
+        if key not in self._begun:
+            self._begun[key] = _Begun(parts[0], hashlib.new(bank.value, parts[0]))
+        state = self._begun[key].state.copy()
+        for part in parts[1:]:
+            state.update(part)
+        digest: bytes = state.digest()
+        return digest
 
 
 def utf16(text: str) -> bytes:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.errors import MalformedImageError
-from builder.image.pe import SUBSYSTEM_EFI_APPLICATION, authenticode_parts, read_pe
-from builder.measurement.addons import addon_files
+from builder.image.pe import SUBSYSTEM_EFI_APPLICATION, read_pe
+from builder.measurement.boot import LoadedImage
 from builder.measurement.events import Event, EventType, Measurer, separator
 
 if TYPE_CHECKING:
@@ -31,34 +31,26 @@ def events(boot: Boot, measurer: Measurer) -> tuple[Event, ...]:
     action = measurer.event(
         PCR, EventType.EV_EFI_ACTION, CALLING_BOOT_OPTION, description=CALLING_BOOT_OPTION.decode(), source="firmware"
     )
-    images = (_image(measurer, data, source) for source, data in loaded_images(boot))
+    images = (_image(measurer, image) for image in (*boot.images, *_inner_kernel(boot)))
+    return (action, separator(measurer, PCR), *images)
+
+
+def _inner_kernel(boot: Boot) -> tuple[LoadedImage, ...]:
+    """The kernel, if the stub has firmware load it."""
     kernel = boot.uki.content(".linux", boot.configuration.profile)
-    inner: tuple[Event, ...] = ()
-    if kernel is not None and _kernel_is_measured(boot):
-        inner = (_image(measurer, kernel, "UKI section .linux"),)
-    return (action, separator(measurer, PCR), *images, *inner)
+    if kernel is None or boot.uki.stub.release >= KERNEL_NOT_LOADED_SINCE or boot.configuration.secure_boot.enabled:
+        return ()
+    return (LoadedImage("UKI section .linux", kernel),)
 
 
-def loaded_images(boot: Boot) -> tuple[tuple[str, memoryview], ...]:
-    """Name and file of every image that firmware verifies and measures, in the order of loading."""
-    loader = boot.configuration.boot_loader
-    before = [("boot loader", memoryview(loader.image))] if loader else []
-    addons = addon_files(boot.uki, boot.configuration)
-    return (*before, ("UKI", boot.file), *((f"addon {file.name}", memoryview(file.content)) for file in addons))
-
-
-def _kernel_is_measured(boot: Boot) -> bool:
-    return boot.uki.stub.release < KERNEL_NOT_LOADED_SINCE and not boot.configuration.secure_boot.enabled
-
-
-def _image(measurer: Measurer, data: memoryview, source: str) -> Event:
-    image = read_pe(data)
-    if image.subsystem != SUBSYSTEM_EFI_APPLICATION:
-        raise MalformedImageError(source, None, f"its PE subsystem {image.subsystem} is no EFI application")
-    return measurer.event(
+def _image(measurer: Measurer, image: LoadedImage) -> Event:
+    subsystem = read_pe(image.data).subsystem
+    if subsystem != SUBSYSTEM_EFI_APPLICATION:
+        raise MalformedImageError(image.source, None, f"its PE subsystem {subsystem} is no EFI application")
+    return Event(
         PCR,
         EventType.EV_EFI_BOOT_SERVICES_APPLICATION,
-        *authenticode_parts(data, image),
+        measurer.in_banks(lambda bank: image.digest(bank.value), len(image.data)),
         description="Authenticode digest",
-        source=source,
+        source=image.source,
     )

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from builder.measurement.configuration import SecureBootMode
 from builder.measurement.events import Event, EventType, Measurer, separator
-from builder.measurement.pcr4 import loaded_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +68,8 @@ def _authorities(boot: Boot, measurer: Measurer) -> Iterator[Event]:
 
     secure_boot = boot.configuration.secure_boot
     measured = set()
-    for source, image in loaded_images(boot):
-        entry = authority(image, secure_boot.db, secure_boot.dbx, source=source)
+    for image in boot.images:
+        entry = authority(image, secure_boot.db, secure_boot.dbx)
         if entry in measured:  # SecureBootHook measures each entry once a boot
             continue
         measured.add(entry)
@@ -78,6 +77,6 @@ def _authorities(boot: Boot, measurer: Measurer) -> Iterator[Event]:
             PCR,
             EventType.EV_EFI_VARIABLE_AUTHORITY,
             variable_data(IMAGE_SECURITY_DATABASE, "db", entry.encode()),
-            description=f"entry of db that lets the {source} run",
+            description=f"entry of db that lets the {image.source} run",
             source=_SOURCE,
         )

@@ -13,7 +13,7 @@ from builder.errors import InvalidInputError, UnpredictableError
 from builder.image.pe import attach_signature, authenticode_digest, certificates, strip_signatures
 from builder.image.uki import read_uki
 from builder.measurement import pcr7
-from builder.measurement.boot import Boot
+from builder.measurement.boot import Boot, LoadedImage
 from builder.measurement.configuration import (
     BootConfiguration,
     BootLoader,
@@ -49,8 +49,8 @@ UKI = build_uki([(".linux", tiny_kernel()), (".cmdline", b"quiet")])
 MEASURER = Measurer((Bank.SHA256,))
 
 
-def image(signed: bytes) -> memoryview:
-    return memoryview(signed)
+def image(signed: bytes) -> LoadedImage:
+    return LoadedImage("UKI", memoryview(signed))
 
 
 def digest_list(data: bytes) -> bytes:
@@ -62,7 +62,7 @@ def revoked_certificate(kind: SignatureType = SignatureType.X509_SHA256, size: i
 
 
 def test_the_certificate_of_the_signer_lets_an_image_run(authority: Authority) -> None:
-    entry = trusted_by(image(authority.sign(UKI)), authority.variables["db"], b"", source="UKI")
+    entry = trusted_by(image(authority.sign(UKI)), authority.variables["db"], b"")
     assert entry == authority.entry
 
 
@@ -70,19 +70,19 @@ def test_the_first_entry_in_the_variables_order_counts(authority: Authority, oth
     again = SignatureList(SignatureType.X509, (SignatureEntry(OWNER, authority.entry.data),)).encode()
     signed = image(authority.sign(UKI))
     other, own = other_authority.variables["db"], authority.variables["db"]
-    assert trusted_by(signed, other + again + own, b"", source="UKI").owner == OWNER
-    assert trusted_by(signed, other + own + again, b"", source="UKI") == authority.entry
+    assert trusted_by(signed, other + again + own, b"").owner == OWNER
+    assert trusted_by(signed, other + own + again, b"") == authority.entry
 
 
 def test_the_first_signature_that_db_knows_counts(authority: Authority, other_authority: Authority) -> None:
     twice = other_authority.sign(authority.sign(UKI))
     both = authority.variables["db"] + other_authority.variables["db"]
-    assert trusted_by(image(twice), both, b"", source="UKI") == authority.entry
-    assert trusted_by(image(twice), other_authority.variables["db"], b"", source="UKI") == other_authority.entry
+    assert trusted_by(image(twice), both, b"") == authority.entry
+    assert trusted_by(image(twice), other_authority.variables["db"], b"") == other_authority.entry
 
 
 def test_a_digest_in_db_lets_an_unsigned_image_run() -> None:
-    entry = trusted_by(image(UKI), digest_list(UKI), b"", source="UKI")
+    entry = trusted_by(image(UKI), digest_list(UKI), b"")
     assert entry == SignatureEntry(OWNER, authenticode_digest(UKI, "sha256"))
 
 
@@ -91,73 +91,73 @@ def test_a_digest_in_db_lets_an_image_run_whose_signer_is_unknown(
 ) -> None:
     signed = authority.sign(UKI)
     db = other_authority.variables["db"] + digest_list(signed)
-    assert trusted_by(image(signed), db, b"", source="UKI").owner == OWNER
+    assert trusted_by(image(signed), db, b"").owner == OWNER
 
 
 def test_an_image_that_db_does_not_verify_is_refused(authority: Authority, other_authority: Authority) -> None:
     with pytest.raises(BootRefusedError, match="firmware will not start the UKI: no entry of db verifies"):
-        trusted_by(image(authority.sign(UKI)), other_authority.variables["db"], b"", source="UKI")
+        trusted_by(image(authority.sign(UKI)), other_authority.variables["db"], b"")
 
 
 def test_an_unsigned_image_is_refused(authority: Authority) -> None:
     with pytest.raises(BootRefusedError, match="not signed, and db lacks its digest"):
-        trusted_by(image(UKI), authority.variables["db"], b"", source="UKI")
+        trusted_by(image(UKI), authority.variables["db"], b"")
 
 
 def test_one_flipped_byte_is_refused(authority: Authority) -> None:
     signed = bytearray(authority.sign(UKI))
     signed[signed.index(b"quiet")] ^= 1
     with pytest.raises(BootRefusedError, match="no entry of db verifies"):
-        trusted_by(image(bytes(signed)), authority.variables["db"], b"", source="UKI")
+        trusted_by(image(bytes(signed)), authority.variables["db"], b"")
 
 
 def test_another_images_signature_is_refused(authority: Authority) -> None:
     (signature,) = certificates(authority.sign(UKI))
     other = attach_signature(build_uki([(".linux", b"other kernel")]), signature)
     with pytest.raises(BootRefusedError, match="no entry of db verifies"):
-        trusted_by(image(other), authority.variables["db"], b"", source="UKI")
+        trusted_by(image(other), authority.variables["db"], b"")
 
 
 def test_a_digest_in_dbx_forbids_a_signed_image(authority: Authority) -> None:
     signed = authority.sign(UKI)
     with pytest.raises(BootRefusedError, match="dbx has its digest"):
-        trusted_by(image(signed), authority.variables["db"], digest_list(signed), source="UKI")
+        trusted_by(image(signed), authority.variables["db"], digest_list(signed))
 
 
 def test_a_digest_in_dbx_forbids_an_unsigned_image() -> None:
     with pytest.raises(BootRefusedError, match="dbx has its digest"):
-        trusted_by(image(UKI), digest_list(UKI), digest_list(UKI), source="UKI")
+        trusted_by(image(UKI), digest_list(UKI), digest_list(UKI))
 
 
 def test_a_certificate_in_dbx_forbids_what_it_signed(authority: Authority, other_authority: Authority) -> None:
     twice = other_authority.sign(authority.sign(UKI))
     with pytest.raises(BootRefusedError, match="dbx has a certificate of its signer"):
-        trusted_by(image(twice), authority.variables["db"], other_authority.variables["db"], source="UKI")
+        trusted_by(image(twice), authority.variables["db"], other_authority.variables["db"])
 
 
 def test_a_dbx_about_other_images_forbids_nothing(authority: Authority, other_authority: Authority) -> None:
     dbx = build_sha256_list(OWNER, [hashlib.sha256(b"").digest()]) + other_authority.variables["db"]
-    assert trusted_by(image(authority.sign(UKI)), authority.variables["db"], dbx, source="UKI") == authority.entry
+    assert trusted_by(image(authority.sign(UKI)), authority.variables["db"], dbx) == authority.entry
 
 
 def test_certificate_digests_in_dbx_make_a_signed_image_unpredictable(authority: Authority) -> None:
     with pytest.raises(UnpredictableError, match="X509_SHA256, and whether they forbid the UKI"):
-        trusted_by(image(authority.sign(UKI)), authority.variables["db"], revoked_certificate(), source="UKI")
-    assert trusted_by(image(UKI), digest_list(UKI), revoked_certificate(), source="UKI").owner == OWNER
+        trusted_by(image(authority.sign(UKI)), authority.variables["db"], revoked_certificate())
+    assert trusted_by(image(UKI), digest_list(UKI), revoked_certificate()).owner == OWNER
 
 
 def test_a_signature_that_cannot_be_read_makes_the_answer_unpredictable(authority: Authority) -> None:
     with pytest.raises(UnpredictableError, match="what firmware makes of a signature is not known"):
-        trusted_by(image(attach_signature(UKI, b"no DER")), authority.variables["db"], b"", source="UKI")
+        trusted_by(image(attach_signature(UKI, b"no DER")), authority.variables["db"], b"")
     with pytest.raises(UnpredictableError, match="what firmware makes of a signature is not known"):
-        trusted_by(image(attach_signature(UKI, b"no DER")), digest_list(UKI), b"", source="UKI")
+        trusted_by(image(attach_signature(UKI, b"no DER")), digest_list(UKI), b"")
 
 
 @pytest.mark.parametrize("which", ["db", "dbx"])
 def test_a_broken_signature_database_is_refused(authority: Authority, which: str) -> None:
     databases = {"db": authority.variables["db"], "dbx": b""} | {which: b"\1" * 40}
     with pytest.raises(InvalidInputError, match="Secure Boot variable cannot be read"):
-        trusted_by(image(authority.sign(UKI)), **databases, source="UKI")
+        trusted_by(image(authority.sign(UKI)), **databases)
 
 
 def boot(uki: bytes, secure_boot: SecureBoot, **options: object) -> Boot:
