@@ -1,0 +1,168 @@
+"""The inventory: every file of the root file system and of the initrd, with its digest and the package it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from builder.image import dpkg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from builder.image.erofs import Erofs
+    from builder.image.initrd import Initrd
+
+Area = Literal["initrd", "root"]
+FileType = Literal["file", "directory", "symlink", "char", "block", "fifo", "socket"]
+
+_TYPES: dict[int, FileType] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One path.
+
+    ``path`` is absolute ("/" is the root). ``mode`` is the permission bits with set-uid, set-gid and sticky, ``size``
+    bytes (0 but for files), ``mtime`` seconds since 1970, ``sha256`` lower-case hexadecimal (None but for files),
+    ``xattrs`` pairs of name and hexadecimal value sorted by name, ``target`` that of a symbolic link, ``device`` the
+    major and minor number of a device node. ``package`` and ``version`` are None where no package owns the path;
+    directories, which packages share, have no owner.
+    """
+
+    area: Area
+    path: str
+    type: FileType
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    sha256: str | None
+    xattrs: tuple[tuple[str, str], ...]
+    target: str | None
+    device: tuple[int, int] | None
+    package: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """What an area needs to name the owners of its files."""
+
+    name: Area
+    owners: dict[str, str]
+    versions: dict[str, str]
+
+    def owner(self, path: str, mode: int) -> tuple[str | None, str | None]:
+        package = None if stat.S_ISDIR(mode) else self.owners.get(path)
+        return package, None if package is None else self.versions.get(package)
+
+
+def inventory(root: Erofs, initrd: Initrd) -> tuple[FileRecord, ...]:
+    """All files of both areas, the initrd first, each sorted by path.
+
+    Owners are looked up in the dpkg database of the same area; without one nothing has an owner. Raises
+    MalformedImageError for what breaks a format.
+    """
+    records = [*_initrd_records(initrd), *_root_records(root)]
+    return tuple(sorted(records, key=lambda record: (record.area, record.path)))
+
+
+def image_packages(root: Erofs) -> tuple[dpkg.Package, ...]:
+    """The packages in the dpkg database of the root file system; none if it has no database."""
+    status = root.find(f"{dpkg.DATABASE}/status")
+    return () if status is None else dpkg.packages(root.content(status.inode))
+
+
+def _root_records(root: Erofs) -> Iterator[FileRecord]:
+    files = tuple(root.walk())
+    area = _area(
+        "root",
+        ((file.path, file.target) for file in files if file.target is not None),
+        {file.path: root.content(file.inode) for file in files if _is_database(file.path, file.inode.mode)},
+    )
+    digests: dict[int, str] = {}  # by inode number, so that hard links are hashed once
+    for file in files:
+        inode = file.inode
+        is_file = stat.S_ISREG(inode.mode)
+        if is_file and inode.nid not in digests:
+            digests[inode.nid] = _digest(root.pieces(inode))
+        package, version = area.owner(file.path, inode.mode)
+        yield FileRecord(
+            area=area.name,
+            path=f"/{file.path}",
+            type=_TYPES[stat.S_IFMT(inode.mode)],
+            mode=stat.S_IMODE(inode.mode),
+            uid=inode.uid,
+            gid=inode.gid,
+            size=inode.size if is_file else 0,
+            mtime=inode.mtime,
+            sha256=digests[inode.nid] if is_file else None,
+            xattrs=tuple((name, value.hex()) for name, value in file.xattrs),
+            target=file.target,
+            device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
+            package=package,
+            version=version,
+        )
+
+
+def _initrd_records(initrd: Initrd) -> Iterator[FileRecord]:
+    area = _area(
+        "initrd",
+        ((entry.path, entry.target) for entry in initrd.files if entry.target is not None),
+        {entry.path: entry.content for entry in initrd.files if _is_database(entry.path, entry.mode)},
+    )
+    for entry in initrd.files:
+        package, version = area.owner(entry.path, entry.mode)
+        yield FileRecord(
+            area=area.name,
+            path=f"/{entry.path}",
+            type=_TYPES[stat.S_IFMT(entry.mode)],
+            mode=stat.S_IMODE(entry.mode),
+            uid=entry.uid,
+            gid=entry.gid,
+            size=entry.size,
+            mtime=entry.mtime,
+            sha256=_digest([entry.content]) if stat.S_ISREG(entry.mode) else None,
+            xattrs=(),
+            target=entry.target,
+            device=entry.device,
+            package=package,
+            version=version,
+        )
+
+
+def _is_database(path: str, mode: int) -> bool:
+    if not stat.S_ISREG(mode):
+        return False
+    directory, _, name = path.rpartition("/")
+    return path == f"{dpkg.DATABASE}/status" or (directory == f"{dpkg.DATABASE}/info" and name.endswith(".list"))
+
+
+def _area(name: Area, links: Iterable[tuple[str, str]], database: dict[str, memoryview]) -> _Area:
+    status = database.pop(f"{dpkg.DATABASE}/status", None)
+    if status is None:
+        return _Area(name, {}, {})
+    lists = {path.rpartition("/")[2]: content for path, content in database.items()}
+    top_links = {path: target for path, target in links if "/" not in path}
+    versions = {package.name: package.version for package in dpkg.packages(status)}
+    owners = {path: package for path, package in dpkg.owners(lists, top_links).items() if package in versions}
+    return _Area(name, owners, versions)
+
+
+def _digest(parts: Iterable[memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
