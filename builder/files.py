@@ -38,12 +38,13 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def new_directory(target: Path) -> Iterator[Path]:
+def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a directory beside ``target`` that becomes ``target`` when the block succeeds and vanishes when it fails.
 
-    Everything in it is flushed to the disk before the rename. Raises InvalidInputError if ``target`` already exists.
+    Everything in it is flushed to the disk before the rename. Raises InvalidInputError if ``target`` already exists,
+    unless ``replace``: then the old directory goes once the new one is whole.
     """
-    if target.exists() or target.is_symlink():
+    if (target.exists() and not replace) or target.is_symlink():
         raise InvalidInputError(f"{target} already exists", hint="choose another directory, or remove it first")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=target.parent))
@@ -52,7 +53,14 @@ def new_directory(target: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         # One sync for the whole tree: a toolchain has 15 000 files, and an fsync for each would take minutes.
         os.sync()
-        partial.rename(target)
+        if replace and target.exists():
+            # A directory cannot be renamed over another one; the old one becomes unfinished work for an instant.
+            old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=target.parent))
+            target.rename(old / target.name)
+            partial.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from builder.mkosi.toolchain import Toolchain
 
 # Programs of other people that judge what we make. Not part of bedplate, hence not of its toolchain.
-ORACLES = ("cosign", "osslsigncode", "sbsigntool")
+# mkosi is there for its sandbox, in which every program of a tree runs.
+ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool")
 
 
 def _tree(packages: Sequence[str]) -> Toolchain:

@@ -44,3 +44,9 @@ mirror_option = click.option(
     metavar="URL",
     help="Debian archive to use.  [default: $BEDPLATE_MIRROR, the definition's, this host's, mkosi's]",
 )
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person would type it here: relative to the working directory where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -35,7 +35,7 @@ class Architecture(enum.StrEnum):
 # driver sits in the measured initrd can be diagnosed from the outside when the root does not come up.
 DEFAULT_INITRD_MODULES: Final = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "nvme", "xen_blkfront", "hv_storvsc", "sd_mod", "ahci",
-    "ena", "dm_verity", "erofs",
+    "ena",
 )  # fmt: skip
 
 

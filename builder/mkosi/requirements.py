@@ -32,7 +32,6 @@ MINIMUM_FREE_BYTES: Final = 4 << 30
 # mmdebstrap and mkosi map the whole range of a system's users (subuid(5)).
 MINIMUM_SUBORDINATE_IDS: Final = 65536
 _PROBE_SECONDS: Final = 30.0
-_MAX_DPKG_STATUS_BYTES: Final = 64 << 20
 _MAX_SUBID_BYTES: Final = 1 << 20
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -93,9 +92,7 @@ def tree_requirements(toolchain: Toolchain) -> tuple[Requirement, ...]:
     purpose = "run the toolchain's programs"
     remedy = "remove the tree; the next build makes it anew"
     try:
-        status = read_bytes(
-            toolchain.tree / "var/lib/dpkg/status", what="package list of the toolchain", limit=_MAX_DPKG_STATUS_BYTES
-        )
+        versions = {package.name: package.version for package in toolchain.packages()}
     except InvalidInputError as error:
         lacking = Requirement("toolchain", purpose, str(toolchain.tree), problem=str(error), remedy=remedy)
         return (lacking,)
@@ -104,18 +101,7 @@ def tree_requirements(toolchain: Toolchain) -> tuple[Requirement, ...]:
         sandbox = Requirement("sandbox", purpose, str(toolchain.tree))
     except BedplateError as error:
         sandbox = Requirement("sandbox", purpose, str(toolchain.tree), problem=_first_line(error), remedy=remedy)
-    versions = installed_packages(status.decode(errors="replace"))
     return (sandbox, *(_tree_tool(tool, toolchain.tree, versions, remedy) for tool in TREE_TOOLS))
-
-
-def installed_packages(dpkg_status: str) -> Mapping[str, str]:
-    """Versions of the installed packages in the text of ``/var/lib/dpkg/status``."""
-    versions: dict[str, str] = {}
-    for paragraph in dpkg_status.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if re.match(r"[A-Z][A-Za-z-]*: ", line))
-        if fields.get("Status", "").endswith(" installed") and {"Package", "Version"} <= fields.keys():
-            versions[fields["Package"]] = fields["Version"]
-    return versions
 
 
 def subordinate_ids(text: str, *, user: str, uid: int) -> int:

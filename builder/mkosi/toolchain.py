@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from builder.files import read_bytes
+from builder.image import dpkg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_MAX_STATUS_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,11 @@ class Toolchain:
     def python_path(self) -> Path:
         """Where the tree's mkosi can be imported from; it runs on the host's Python (3.9 or newer)."""
         return self.tree / "usr/lib/python3/dist-packages"
+
+    def packages(self) -> tuple[dpkg.Package, ...]:
+        """The tree's packages. Raises InvalidInputError if the tree has no package database, or a broken one."""
+        status = self.tree / dpkg.DATABASE / "status"
+        return dpkg.packages(read_bytes(status, what="package list of the toolchain", limit=_MAX_STATUS_BYTES))
 
     def command(
         self, argv: Sequence[str], *, writable: Sequence[Path] = (), readable: Sequence[Path] = ()

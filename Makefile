@@ -1,0 +1,72 @@
+# The two commands of the README: `make release` and `make test`. What they need is made once and reused.
+#
+#   make release IMAGE=inference-node KEYS=keys/local    build, sign, measure and verify an image
+#   make test                                            every check and test, real build and real boots included
+
+PYTHON ?= python3
+IMAGE ?= inference-node
+KEYS ?= keys/local
+
+VENV := .venv
+BEDPLATE := $(VENV)/bin/bedplate
+INSTALLED := $(VENV)/.installed
+INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
+
+.PHONY: release setup test docs clean
+
+release: setup
+	@test -d $(KEYS) || $(BEDPLATE) keys $(KEYS) >/dev/null
+	@set -e; \
+	build=$$($(BEDPLATE) build $(IMAGE)); \
+	release=$$($(BEDPLATE) sign "$$build" --keys $(KEYS) --force); \
+	$(BEDPLATE) measure "$$release"; \
+	$(BEDPLATE) verify "$$release" --trust $(KEYS)/release.pub; \
+	printf '\nThe release is in %s, signed with keys that lie on this disk: good for trying, not for production.\n' "$$release"; \
+	printf 'Next:\n'; \
+	printf '  %s boot %s\n      boots it in a virtual machine and compares the real PCRs\n' $(BEDPLATE) "$$release"; \
+	printf '  %s measure %s --events\n      says which event made which value\n' $(BEDPLATE) "$$release"
+
+setup: $(INSTALLED)
+	@$(BEDPLATE) doctor >/dev/null
+
+test: $(INSTALLED_FOR_TESTS)
+	@$(VENV)/bin/pytest
+
+docs: $(INSTALLED_FOR_TESTS)
+	@$(VENV)/bin/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+clean:
+	rm -rf $(VENV) docs/_build
+
+# Debian packages that the rest stands on; installed where we may, else named with the line to type.
+$(VENV)/.host-packages:
+	@set -e; \
+	missing=; \
+	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	[ "$$(id -u)" = 0 ] || command -v newuidmap >/dev/null || missing="$$missing uidmap"; \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ]; then \
+	        apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends $$missing; \
+	    else \
+	        echo "error: these Debian packages are missing:$$missing" >&2; \
+	        echo "hint: sudo apt-get install$$missing" >&2; \
+	        exit 4; \
+	    fi; \
+	fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: $(PYTHON) is older than Python 3.11" >&2; \
+	    echo "hint: make PYTHON=/path/to/a/newer/python3" >&2; \
+	    exit 4; \
+	}; \
+	mkdir -p $(VENV); \
+	touch $@
+
+$(INSTALLED): pyproject.toml $(VENV)/.host-packages
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --editable .
+	@touch $@
+
+$(INSTALLED_FOR_TESTS): pyproject.toml $(INSTALLED)
+	@$(VENV)/bin/pip install --quiet --editable '.[dev,docs]'
+	@touch $@

@@ -1,0 +1,99 @@
+"""``bedplate boot``: the boot proof."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.arguments import Verb
+from builder.cli.output import Format, format_option, print_json, print_table, print_text
+from builder.cli.progress import progress_option
+from builder.errors import NotVerifiedError
+
+if TYPE_CHECKING:
+    from builder.progress import Reporter, Stage
+    from builder.release.prove import BootProof
+    from builder.vm.recorder import RecordedChange
+
+
+@click.command(
+    cls=Verb,
+    short_help="Boot a release and compare the real PCRs with its reference values.",
+    examples=("bedplate boot dist/inference-node/1.0.0", "bedplate boot dist/inference-node/1.0.0 --no-secure-boot"),
+)
+@click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--no-secure-boot", is_flag=True, help="Boot on firmware that has no keys enrolled.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds that the boot may take."
+)
+@progress_option
+@format_option
+def command(release: Path, timeout: float, reporter: Reporter, output_format: Format, *, no_secure_boot: bool) -> None:
+    """Boot RELEASE in QEMU with OVMF and a new software TPM, and read the PCRs from the TPM itself.
+
+    The release's own Secure Boot keys are enrolled, and the boot runs until systemd measures the phase "ready". Nothing
+    in the image helps or is changed. Exit code 1 means that a PCR is not as predicted, or that the machine did not get
+    that far. Verify the release first: this proves its values, not who made it.
+    """
+    from builder.measurement.configuration import SecureBootMode  # noqa: PLC0415 -- for a fast --help
+    from builder.mkosi.bootstrap import require_toolchain  # noqa: PLC0415
+    from builder.mkosi.cache import find_cache  # noqa: PLC0415
+    from builder.release.prove import prove  # noqa: PLC0415
+
+    toolchain = require_toolchain(find_cache(os.environ))
+    mode = SecureBootMode.DISABLED if no_secure_boot else SecureBootMode.ENABLED
+    with (
+        tempfile.TemporaryDirectory(prefix="bedplate-") as workdir,
+        reporter.stage(f"boot with Secure Boot {mode.value}") as stage,
+    ):
+        proof = prove(
+            release,
+            toolchain,
+            Path(workdir),
+            mode=mode,
+            timeout=timeout,
+            on_change=lambda recorded: _tell(stage, recorded),
+        )
+    _print(proof, output_format)
+    if proof.problems:
+        raise NotVerifiedError(f"{release} did not boot as predicted", proof.problems)
+
+
+def _tell(stage: Stage, recorded: RecordedChange) -> None:
+    stage.line(f"PCR {recorded.change.pcr} extended after {recorded.seconds:.0f} s")
+
+
+def _print(proof: BootProof, output_format: Format) -> None:
+    rows = [
+        (
+            str(comparison.pcr),
+            bank.value,
+            comparison.expected[bank].hex() if bank in comparison.expected else "-",
+            value.hex(),
+            comparison.outcome.value,
+        )
+        for comparison in proof.comparisons
+        for bank, value in comparison.observed.items()
+    ]
+    if output_format is Format.JSON:
+        keys = ("pcr", "bank", "predicted", "real", "outcome")
+        print_json(
+            {
+                "proved": not proof.problems,
+                "secure_boot": proof.mode.value,
+                "outcome": proof.observed.outcome.value,
+                "seconds": proof.observed.milestones,
+                "pcrs": [dict(zip(keys, row, strict=True)) for row in rows],
+                "problems": proof.problems,
+            }
+        )
+        return
+    times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in proof.observed.milestones.items())
+    print_text(
+        f"Secure Boot {'on' if proof.observed.secure_boot_was_on else 'off'}, as the firmware measured it; {times}\n"
+    )
+    print_table(("PCR", "bank", "predicted", "real", ""), rows)

@@ -1,0 +1,67 @@
+"""``bedplate build``: from a definition to an unsigned build."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.arguments import Verb, image_argument, mirror_option, shown_path
+from builder.cli.output import Format, format_option, print_json, print_text, to_stderr
+from builder.cli.progress import progress_option
+
+if TYPE_CHECKING:
+    from builder.progress import Reporter
+
+
+@click.command(
+    cls=Verb,
+    short_help="Build the unsigned disk image of a definition.",
+    examples=("bedplate build inference-node", "bedplate build images/inference-node --mirror URL --force"),
+)
+@image_argument
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="Where to build."
+)
+@click.option("--force", is_flag=True, help="Build even if a build of the same inputs is there.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds that mkosi may take."
+)
+@mirror_option
+@progress_option
+@format_option
+def command(
+    image: Path,
+    output: Path,
+    timeout: float,
+    mirror: str | None,
+    reporter: Reporter,
+    output_format: Format,
+    *,
+    force: bool,
+) -> None:
+    """Build the definition IMAGE into OUTPUT/NAME/VERSION.unsigned.
+
+    The toolchain tree is made on first use. The image is built by mkosi without any key, then read back and checked:
+    partitions, UKI, hash tree and command line must belong together. `bedplate sign` makes the release of it.
+
+    A build of the same inputs is reused. Without a lock the inputs do not include the package archive, so use --force
+    to take in newer packages.
+    """
+    from builder.definition.load import load  # noqa: PLC0415 -- for a fast --help
+    from builder.definition.mirror import find_mirror  # noqa: PLC0415
+    from builder.mkosi.cache import find_cache  # noqa: PLC0415
+    from builder.release.build import BuildRequest, build_image  # noqa: PLC0415
+
+    loaded = load(image)
+    source = find_mirror(mirror, os.environ, loaded.definition.distribution.mirror)
+    request = BuildRequest(loaded, source, find_cache(os.environ), output, timeout, force=force)
+    built = build_image(request, reporter)
+    if built.reused:
+        to_stderr("note: reused the build of the same inputs; --force builds with the packages of today\n")
+    if output_format is Format.JSON:
+        print_json({"directory": str(built.directory), "reused": built.reused, "record": built.record})
+    else:
+        print_text(shown_path(built.directory))

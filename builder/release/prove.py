@@ -1,0 +1,125 @@
+"""The boot proof: start a release in a virtual machine and compare the real PCRs with its reference values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from builder.errors import InvalidInputError
+from builder.files import read_bytes
+from builder.measurement.compare import Outcome as PcrOutcome
+from builder.measurement.compare import PcrComparison, compare
+from builder.measurement.configuration import SecureBootMode
+from builder.measurement.phases import Phase
+from builder.release.layout import (
+    MAX_RECORD_BYTES,
+    REFERENCE_VALUES,
+    Names,
+)
+from builder.release.reference import load_variables, stated_pcrs
+from builder.release.statements import ReferenceMeasurements, convert, read_json
+from builder.vm.boot import boot
+from builder.vm.observation import ObservedBoot, Outcome
+from builder.vm.tpm_change import Extend
+from builder.vm.varstore import SecureBootVariables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from builder.mkosi.toolchain import Toolchain
+    from builder.vm.recorder import RecordedChange
+
+BOOT_TIMEOUT: Final = 600.0
+
+_EXPLANATIONS: Final = {
+    Outcome.NOT_LOADED: "the firmware ran nothing from the disk: it refused the image, or found none",
+    Outcome.RETURNED: "the image ran and gave control back to the firmware",
+    Outcome.POWERED_OFF: "the machine powered off",
+    Outcome.RESET: "the machine reset itself",
+    Outcome.TIMED_OUT: "the time limit was reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BootProof:
+    """One boot and what it proved. ``problems`` is empty if every bound PCR was as predicted."""
+
+    mode: SecureBootMode
+    observed: ObservedBoot
+    comparisons: tuple[PcrComparison, ...]
+    problems: tuple[str, ...]
+
+
+def load_reference(release: Path) -> ReferenceMeasurements:
+    """The reference values that a release states. They are only worth something once the release is verified."""
+    data = read_bytes(release / REFERENCE_VALUES, what="reference values", limit=MAX_RECORD_BYTES)
+    return convert(read_json(data, what=REFERENCE_VALUES), ReferenceMeasurements, what=REFERENCE_VALUES)
+
+
+def prove(
+    release: Path,
+    toolchain: Toolchain,
+    workdir: Path,
+    *,
+    mode: SecureBootMode = SecureBootMode.ENABLED,
+    phase: Phase = Phase.READY,
+    timeout: float = BOOT_TIMEOUT,
+    on_change: Callable[[RecordedChange], None] | None = None,
+) -> BootProof:
+    """Boot ``release`` until ``phase`` and compare; the machine's firmware and TPM are new.
+
+    Raises InvalidInputError if the directory is no release, ToolFailedError if the rig itself fails. A boot that ends
+    early or shows other values is a result, not an error.
+    """
+    reference = load_reference(release)
+    stated = reference.reference_values.get(mode.value)
+    if stated is None:
+        raise InvalidInputError(f"{release} has no reference values for Secure Boot {mode.value}")
+    variables = load_variables(release)
+    image = reference.image
+    disk = release / Names(f"{image.name}_{image.version}_{image.architecture}").disk
+    observed = boot(
+        toolchain,
+        disk,
+        secure_boot=_enrolled(variables) if mode is SecureBootMode.ENABLED else None,
+        until=phase,
+        timeout=timeout,
+        workdir=workdir,
+        on_change=on_change,
+    )
+    extends = [
+        (recorded.change.pcr, recorded.change.digests)
+        for recorded in observed.changes
+        if isinstance(recorded.change, Extend)
+    ]
+    comparisons = compare(stated_pcrs(stated), observed.values, phase=phase, extends=extends)
+    return BootProof(mode, observed, comparisons, _problems(observed, comparisons, mode))
+
+
+def _enrolled(variables: Mapping[str, bytes]) -> SecureBootVariables:
+    return SecureBootVariables(variables["PK"], variables["KEK"], variables["db"], variables["dbx"])
+
+
+def _problems(observed: ObservedBoot, comparisons: tuple[PcrComparison, ...], mode: SecureBootMode) -> tuple[str, ...]:
+    problems = []
+    if observed.outcome is not Outcome.REACHED:
+        problems.append(_EXPLANATIONS[observed.outcome])
+    if observed.secure_boot_was_on != (mode is SecureBootMode.ENABLED):
+        problems.append(f"Secure Boot was {'on' if observed.secure_boot_was_on else 'off'}, asked for was {mode.value}")
+    differing = (comparison for comparison in comparisons if comparison.outcome is PcrOutcome.DIFFERS)
+    return (*problems, *map(_describe, differing))
+
+
+def _describe(comparison: PcrComparison) -> str:
+    text = f"PCR {comparison.pcr} differs"
+    difference = comparison.difference
+    if difference is None:
+        return text
+    number = difference.index + 1
+    if difference.expected is None:
+        return f"{text}: extend {number} is one too many"
+    what = f"{difference.expected.description} (from {difference.expected.source})"
+    if difference.observed is None:
+        return f"{text}: extend {number} is missing, expected {what}"
+    return f"{text}: extend {number} is another one, expected {what}"

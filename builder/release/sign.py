@@ -1,0 +1,176 @@
+"""From an unsigned build to a release: sign the UKI, put it back into the ESP, measure the result, sign statements.
+
+This needs the build, the keys and nothing else: no toolchain, no network, no root. The signed image is measured from
+its own bytes, and the finished release is verified before it gets its name.
+"""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from builder.definition.model import Profile
+from builder.errors import InvalidInputError, NotVerifiedError
+from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
+from builder.image.binary import BinaryView
+from builder.image.disk import read_disk, read_system_partition, replace_uki
+from builder.image.pe import attach_signature, authenticode_digest, pad_for_signing
+from builder.release.build import find_unsigned
+from builder.release.contents import read_contents
+from builder.release.layout import (
+    BUNDLE_SUFFIX,
+    INVENTORY,
+    REFERENCE_VALUES,
+    SECURE_BOOT,
+    STATEMENTS,
+    Names,
+    signature_list,
+)
+from builder.release.provenance import provenance
+from builder.release.reference import load_variables, measure, measured_profile
+from builder.release.statements import (
+    PAYLOAD_TYPE,
+    PROVENANCE,
+    REFERENCE_MEASUREMENTS,
+    SHORT_NAMES,
+    Subject,
+    encode_statement,
+)
+from builder.release.verify import verify_release
+from signing import authenticode, dsse, envelope_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.progress import Reporter
+    from builder.release.keyring import Keyring
+    from builder.release.record import BuildRecord
+    from builder.release.statements import ReferenceMeasurements
+    from builder.release.verify import VerifiedRelease
+
+# Disk, partitions and UKI: at most three times the disk.
+_SPACE_FACTOR: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRelease:
+    """A release and what its own verification found in it; ``reused`` tells that it was there already."""
+
+    directory: Path
+    verified: VerifiedRelease
+    reused: bool
+
+
+def sign_build(
+    unsigned: Path, keyring: Keyring, reporter: Reporter, *, output: Path | None = None, force: bool = False
+) -> SignedRelease:
+    """Make the release of an unsigned build, by default beside it under the version's own name.
+
+    A release of the same build by the same keys is kept. Raises InvalidInputError if the build is broken, if the keys
+    are for another profile, or if another release is there (unless ``force``: it goes once the new one is whole).
+    """
+    with reporter.stage("read the build"):
+        disk, record = find_unsigned(unsigned)
+    if record.profile != keyring.profile.value:
+        raise InvalidInputError(
+            f"{unsigned} is a {record.profile} image and the keys sign {keyring.profile.value} images only",
+            hint="sign it with keys of its own profile",
+        )
+    target = (output or unsigned.absolute().parent / record.version).absolute()
+    require_free(target.parent, _SPACE_FACTOR * disk.stat().st_size, what="the release")
+    with locked(target.parent / ".lock"):
+        remove_partial(target.parent)
+        if target.exists() and (current := _current(target, record, keyring)):
+            return SignedRelease(target, current, reused=True)
+        with new_directory(target, replace=force) as partial:
+            names = Names(record.stem)
+            with reporter.stage("sign the UKI"):
+                shutil.copyfile(disk, partial / names.disk)
+                _sign_disk(partial / names.disk, keyring)
+            with reporter.stage("measure"):
+                reference = _write_contents(partial, names, record, keyring)
+            with reporter.stage("sign the statements"):
+                _write_statements(partial, record, reference, keyring)
+            with reporter.stage("verify"):
+                verified = verify_release(
+                    partial,
+                    [keyring.release.public_key],
+                    allow_development=record.profile == Profile.DEVELOPMENT.value,
+                )
+    return SignedRelease(target, verified, reused=False)
+
+
+def sign_uki(uki: bytes | memoryview, keyring: Keyring) -> bytes:
+    """The UKI with an Authenticode signature of the keyring's db key."""
+    padded = pad_for_signing(uki)
+    signature = authenticode.build(
+        authenticode_digest(padded, "sha256"), keyring.image, keyring.identity.db_certificate
+    )
+    return attach_signature(padded, signature)
+
+
+def _current(target: Path, record: BuildRecord, keyring: Keyring) -> VerifiedRelease | None:
+    """The verified release at ``target`` if it is the one of this build and these keys."""
+    allow = record.profile == Profile.DEVELOPMENT.value
+    try:
+        verified = verify_release(target, [keyring.release.public_key], allow_development=allow)
+        same_keys = load_variables(target) == keyring.identity.variables()
+    except (NotVerifiedError, InvalidInputError):
+        return None
+    return verified if same_keys and verified.provenance == provenance(record) else None
+
+
+def _sign_disk(path: Path, keyring: Keyring) -> None:
+    with mapped(path, what="disk image") as view:
+        uki = read_system_partition(read_disk(BinaryView.of(view, "disk image"))).uki_content()
+        signed = sign_uki(uki, keyring)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+        with memoryview(mapping) as view:
+            replace_uki(view, signed)
+        mapping.flush()
+
+
+def _write_contents(partial: Path, names: Names, record: BuildRecord, keyring: Keyring) -> ReferenceMeasurements:
+    variables = keyring.identity.variables()
+    with mapped(partial / names.disk, what="disk image") as view:
+        contents = read_contents(view)
+        if (profile := measured_profile(contents.uki.os_release())) != record.profile:
+            raise NotVerifiedError(
+                f"the image says of itself that it is a {profile} image",
+                (f"its build record says {record.profile}",),
+            )
+        write_atomically(partial / names.uki, bytes(contents.uki_file))
+        write_atomically(partial / names.root, contents.root.read(0, len(contents.root)))
+        write_atomically(partial / names.root_verity, contents.root_verity.read(0, len(contents.root_verity)))
+        write_atomically(partial / INVENTORY, contents.inventory_file())
+        (partial / SECURE_BOOT).mkdir()
+        for variable, content in variables.items():
+            if content:
+                write_atomically(partial / signature_list(variable), content)
+        reference = measure(contents, variables, record.stem)
+    document = msgspec.json.format(msgspec.json.encode(reference, order="sorted"), indent=2)
+    write_atomically(partial / REFERENCE_VALUES, document + b"\n")
+    return reference
+
+
+def _write_statements(partial: Path, record: BuildRecord, reference: ReferenceMeasurements, keyring: Keyring) -> None:
+    subjects = tuple(
+        sorted(
+            Subject(str(path.relative_to(partial)), {"sha256": sha256_file(path)})
+            for path in partial.rglob("*")
+            if path.is_file()
+        )
+    )
+    predicates = {REFERENCE_MEASUREMENTS: reference, PROVENANCE: provenance(record)}
+    envelopes = {
+        kind: dsse.sign(PAYLOAD_TYPE, encode_statement(kind, predicate, subjects), [keyring.release])
+        for kind, predicate in predicates.items()
+    }
+    write_atomically(partial / STATEMENTS, envelope_json.encode_lines(envelopes.values()))
+    for kind, envelope in envelopes.items():
+        bundle = envelope_json.encode_bundle(envelope, keyring.release.public_key)
+        write_atomically(partial / f"{SHORT_NAMES[kind]}{BUNDLE_SUFFIX}", bundle)
