@@ -16,13 +16,13 @@ FULL = Hardware(
     network=True,
     smbios_strings=("io.systemd.stub.kernel-cmdline-extra=a,b", "second"),
     extra_disks=(Path("/images/data.raw"),),
-    serial_log=Path("/work/serial.log"),
+    serial_log=Path("/scratch/serial.log"),
 )
 COMMANDS = {
-    "qemu-default": qemu_argv(Hardware(), disk=Path("/images/a.raw"), variables=Path("/work/vars.fd"), tpm_fd=7),
-    "qemu-full": qemu_argv(FULL, disk=Path("/images/a,b.raw"), variables=Path("/work/vars.fd"), tpm_fd=7),
-    "swtpm-setup": setup_argv(Path("/work/tpm")),
-    "swtpm-socket": socket_argv(Path("/work/tpm"), 7, Path("/work/swtpm.log")),
+    "qemu-default": qemu_argv(Hardware(), disk=Path("/images/a.raw"), variables=Path("/scratch/vars.fd"), tpm_fd=7),
+    "qemu-full": qemu_argv(FULL, disk=Path("/images/a,b.raw"), variables=Path("/scratch/vars.fd"), tpm_fd=7),
+    "swtpm-setup": setup_argv(Path("/scratch/tpm")),
+    "swtpm-socket": socket_argv(Path("/scratch/tpm"), 7, Path("/scratch/swtpm.log")),
 }
 
 
