@@ -68,26 +68,28 @@ def _tell(stage: Stage, recorded: RecordedChange) -> None:
 
 
 def _print(proof: BootProof, output_format: Format) -> None:
-    rows = [
-        (
-            str(comparison.pcr),
-            bank.value,
-            comparison.expected[bank].hex() if bank in comparison.expected else "-",
-            value.hex(),
-            comparison.outcome.value,
-        )
+    values = [
+        (comparison, bank, comparison.expected.get(bank), value)
         for comparison in proof.comparisons
         for bank, value in comparison.observed.items()
     ]
     if output_format is Format.JSON:
-        keys = ("pcr", "bank", "predicted", "real", "outcome")
         print_json(
             {
                 "proved": not proof.problems,
                 "secure_boot": proof.mode.value,
                 "outcome": proof.observed.outcome.value,
                 "seconds": proof.observed.milestones,
-                "pcrs": [dict(zip(keys, row, strict=True)) for row in rows],
+                "pcrs": [
+                    {
+                        "pcr": comparison.pcr,
+                        "bank": bank,
+                        "predicted": None if expected is None else expected.hex(),
+                        "real": real.hex(),
+                        "outcome": comparison.outcome,
+                    }
+                    for comparison, bank, expected, real in values
+                ],
                 "problems": proof.problems,
             }
         )
@@ -96,4 +98,10 @@ def _print(proof: BootProof, output_format: Format) -> None:
     print_text(
         f"Secure Boot {'on' if proof.observed.secure_boot_was_on else 'off'}, as the firmware measured it; {times}\n"
     )
-    print_table(("PCR", "bank", "predicted", "real", ""), rows)
+    rows = []
+    for comparison, bank, expected, real in values:
+        # One value where both agree: two columns of the same 96 digits hide the line that differs.
+        rows.append((str(comparison.pcr), bank.value, comparison.outcome.value, real.hex()))
+        if expected is not None and expected != real:
+            rows.append(("", "", "  predicted", expected.hex()))
+    print_table(("PCR", "bank", "prediction", "real value"), rows)

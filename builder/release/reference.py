@@ -113,7 +113,8 @@ def stated_pcrs(values: ReferenceValues) -> dict[int, PredictedPcr | Unpredictab
     Raises InvalidInputError for a digest, a bank, a phase or an event type that does not exist.
     """
     try:
-        return {int(pcr): _stated_pcr(int(pcr), stated) for pcr, stated in values.pcrs.items()}
+        pcrs = {int(pcr): stated for pcr, stated in values.pcrs.items()}
+        return {pcr: _stated_pcr(pcr, pcrs[pcr]) for pcr in sorted(pcrs)}
     except (ValueError, KeyError) as error:
         raise InvalidInputError(f"reference values: {error}") from error
 

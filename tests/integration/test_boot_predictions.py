@@ -218,6 +218,6 @@ def test_every_predicted_pcr_is_what_the_tpm_shows(
     )
     assert observed.outcome is Outcome.POWERED_OFF
     assert observed.secure_boot_was_on is scenario.secure_boot
-    results = comparison.compare(prediction, observed.values, phase=Phase.FIRMWARE, extends=observed.extends)
+    results = comparison.compare(prediction.pcrs, observed.values, phase=Phase.FIRMWARE, extends=observed.extends)
     assert {result.pcr: result.difference for result in results if result.difference} == {}
     assert {result.pcr for result in results if result.outcome is comparison.Outcome.EQUAL} == set(prediction.pcrs)
