@@ -13,6 +13,7 @@ import functools
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -33,6 +34,8 @@ PASSED_ENVIRONMENT = (
 )  # fmt: skip
 TERMINATE_GRACE_SECONDS = 5.0
 MAX_CAPTURED_BYTES = 64 << 20
+# mkosi repeats whole command lines in its errors; the log has them to the end.
+MAX_SHOWN_LINE = 240
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -72,15 +75,15 @@ def run(
     ends while a process that it started still holds its output open.
     """
     started = time.monotonic()
-    stdout, stderr = Capture(argv[0], MAX_CAPTURED_BYTES), Capture(argv[0], MAX_CAPTURED_BYTES)
+    stdout, stderr = (Capture(program(argv), MAX_CAPTURED_BYTES) for _ in range(2))
     with spawn(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE) as process:
         try:
             _drain(process, (stdout, stderr), stdin, deadline=started + timeout)
         except TimeoutError:
             failure = f"did not finish within {timeout:g} seconds"
-            raise ToolFailedError(f"{argv[0]} {failure}{_text(stderr.tail())}") from None
+            raise ToolFailedError(f"{program(argv)} {failure}{_text(stderr.tail())}") from None
     if process.returncode != 0:
-        raise ToolFailedError(f"{argv[0]} {describe_status(process.returncode)}{_text(stderr.tail())}")
+        raise ToolFailedError(f"{program(argv)} {describe_status(process.returncode)}{_text(stderr.tail())}")
     return Completed(tuple(argv), bytes(stdout.data), bytes(stderr.data), time.monotonic() - started)
 
 
@@ -108,12 +111,12 @@ def run_logged(
                 _drain(process, (lines,), None, deadline=started + timeout)
         except TimeoutError:
             failure = f"did not finish within {timeout:g} seconds"
-            raise ToolFailedError(f"{argv[0]} {failure}{_text(lines.last)}", hint=hint) from None
+            raise ToolFailedError(f"{program(argv)} {failure}{_text(lines.last)}", hint=hint) from None
         finally:
             lines.finish()
     if process.returncode != 0:
         failure = describe_status(process.returncode)
-        raise ToolFailedError(f"{argv[0]} {failure}{_text(lines.last)}", hint=hint)
+        raise ToolFailedError(f"{program(argv)} {failure}{_text(lines.last)}", hint=hint)
     return time.monotonic() - started
 
 
@@ -147,9 +150,9 @@ def spawn(
         )
     except (FileNotFoundError, PermissionError) as error:
         if error.filename is not None and str(error.filename) == str(cwd):
-            raise ToolFailedError(f"cannot run {argv[0]} in {cwd}: {error.strerror}") from error
+            raise ToolFailedError(f"cannot run {program(argv)} in {cwd}: {error.strerror}") from error
         raise ToolMissingError(
-            f"cannot run {argv[0]}: {error.strerror}", hint="`bedplate doctor` lists what is needed"
+            f"cannot run {program(argv)}: {error.strerror}", hint="`bedplate doctor` lists what is needed"
         ) from error
     try:
         yield process
@@ -174,6 +177,15 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         # as long as any of them does.
         _signal_group(process, signal.SIGKILL)
         process.wait()
+
+
+def program(argv: Sequence[str]) -> str:
+    """What a command line runs, for messages: mkosi and the toolchain's sandbox are started through the interpreter."""
+    if argv[0] == sys.executable:
+        marker = "-m" if argv[1] == "-m" else "--"
+        if marker in argv[:-1]:
+            return argv[argv.index(marker) + 1]
+    return argv[0]
 
 
 def describe_status(returncode: int) -> str:
@@ -220,5 +232,6 @@ def _drain(process: subprocess.Popen[bytes], sinks: Sequence[Sink], stdin: bytes
 
 def _text(lines: Iterable[bytes]) -> str:
     """The last lines of a tool for a message: a colon and the lines, or nothing."""
-    text = "\n".join(line.decode(errors="replace").rstrip() for line in lines)
+    decoded = (line.decode(errors="replace").rstrip() for line in lines)
+    text = "\n".join(line if len(line) <= MAX_SHOWN_LINE else f"{line[:MAX_SHOWN_LINE]} ..." for line in decoded)
     return f":\n{text}" if text.strip() else ""

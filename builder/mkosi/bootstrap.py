@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.errors import ToolFailedError, ToolMissingError
 from builder.files import locked, new_directory, remove_partial, require_free
+from builder.mkosi.archive import ArchiveWatch, blame_archive
 from builder.mkosi.packages import SUITE, TOOLCHAIN
 from builder.mkosi.toolchain import Toolchain
 from builder.process import run, run_logged
@@ -82,8 +83,10 @@ def _make(cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Seq
     target = cache.toolchains / toolchain_key(packages)
     with reporter.stage("toolchain") as stage, new_directory(target) as partial:
         archive = partial / "tree.tar"
-        # The archive may be written by another user id, from inside a user namespace.
-        run_logged(bootstrap_command(archive, mirror, packages), timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=stage.line)
+        watch = ArchiveWatch(stage.line)
+        command = bootstrap_command(archive, mirror, packages)
+        with blame_archive(watch, mirror):
+            run_logged(command, timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=watch.line)
         tree = partial / "tree"
         tree.mkdir()
         run(unpack_command(archive, tree), timeout=UNPACK_TIMEOUT)

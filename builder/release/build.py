@@ -15,6 +15,7 @@ from builder.definition.render import RenderedLink, RenderedTree, file_stem, ren
 from builder.errors import InvalidInputError
 from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
 from builder.mkosi import build as mkosi
+from builder.mkosi.archive import ArchiveWatch, blame_archive
 from builder.mkosi.bootstrap import ensure_toolchain, toolchain_key
 from builder.release.contents import read_contents
 from builder.release.layout import BUILD_RECORD, UNSIGNED_SUFFIX, Names
@@ -94,7 +95,9 @@ def _build(request: BuildRequest, tree: RenderedTree, inputs: str, target: Path,
             mkosi.validate(toolchain, workspace)
         # apt writes into the package cache, so only one mkosi may use it at a time.
         with reporter.stage("mkosi") as stage, locked(cache.packages / ".lock"):
-            built = mkosi.build(toolchain, workspace, stem, log=log, timeout=request.timeout, on_line=stage.line)
+            watch = ArchiveWatch(stage.line)
+            with blame_archive(watch, request.mirror):
+                built = mkosi.build(toolchain, workspace, stem, log=log, timeout=request.timeout, on_line=watch.line)
         disk = partial / Names(stem).disk
         built.disk.rename(disk)
         for directory in (workspace.tree, workspace.output, workspace.scratch):
