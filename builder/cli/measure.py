@@ -69,7 +69,7 @@ def command(
     """
     from builder.files import mapped  # noqa: PLC0415 -- for a fast --help
     from builder.measurement.pcr import Bank  # noqa: PLC0415
-    from builder.release.reference import predict_uki  # noqa: PLC0415
+    from builder.release.predict import predict_uki  # noqa: PLC0415
 
     if lists and no_secure_boot:
         raise click.UsageError("--secure-boot and --no-secure-boot exclude each other")

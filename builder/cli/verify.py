@@ -8,6 +8,7 @@ import click
 
 from builder.cli.arguments import Verb
 from builder.cli.output import Format, format_option, print_json, print_text
+from builder.errors import NotVerifiedError
 
 
 @click.command(
@@ -45,7 +46,12 @@ def command(
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     keys = [load_trusted(path) for path in trusted]
-    verified = verify_release(release, keys, threshold=threshold, allow_development=allow_development)
+    try:
+        verified = verify_release(release, keys, threshold=threshold, allow_development=allow_development)
+    except NotVerifiedError as error:
+        if output_format is Format.JSON:
+            print_json({"verified": False, "problems": error.problems})
+        raise
     image = verified.reference.image
     if output_format is Format.JSON:
         print_json(

@@ -9,11 +9,11 @@ from builder.errors import MalformedImageError
 from builder.image.binary import BinaryView
 from builder.image.disk import UKI_PATH, read_disk, read_system_partition
 from builder.image.erofs import open_erofs
-from builder.image.initrd import read_initrd
 from builder.image.inventory import inventory
-from builder.image.inventory_file import pack, to_jsonl
+from builder.image.inventory_file import to_jsonl
 from builder.image.uki import read_uki
 from builder.image.verity import check, partition_uuids
+from builder.release.predict import read_uki_initrd
 
 if TYPE_CHECKING:
     from builder.image.initrd import Initrd
@@ -34,9 +34,9 @@ class ImageContents:
     root_verity: BinaryView
     root_hash: bytes
 
-    def inventory_file(self) -> bytes:
-        """The inventory of root and initrd as a release holds it (inventory.jsonl.zst)."""
-        return pack(to_jsonl(inventory(open_erofs(self.root), self.initrd)))
+    def inventory(self) -> bytes:
+        """The inventory of root and initrd in JSON Lines, which a release holds compressed."""
+        return to_jsonl(inventory(open_erofs(self.root), self.initrd))
 
 
 def read_contents(image: memoryview) -> ImageContents:
@@ -60,14 +60,6 @@ def read_contents(image: memoryview) -> ImageContents:
             problem = f"its UUID is {partition.unique_guid}, the root hash asks for {expected}"
             raise MalformedImageError(f"partition {partition.number}", None, problem)
     return ImageContents(uki_file, uki, read_uki_initrd(uki), disk.root_view, disk.root_verity_view, root_hash)
-
-
-def read_uki_initrd(uki: Uki) -> Initrd:
-    """The initrd of a UKI. Raises MalformedImageError if it has none or if it cannot be read."""
-    section = uki.content(".initrd")
-    if section is None:
-        raise MalformedImageError("UKI", None, "it has no .initrd section")
-    return read_initrd(BinaryView.of(section, "UKI section .initrd"))
 
 
 def _refuse_more(structure: str, names: str, others: tuple[object, ...]) -> None:

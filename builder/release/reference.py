@@ -7,47 +7,41 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from builder.definition.model import Profile
 from builder.errors import InvalidInputError, MalformedImageError
 from builder.files import read_bytes
-from builder.image.uki import read_uki
-from builder.measurement.configuration import BootConfiguration, SecureBoot, SecureBootMode
+from builder.measurement.configuration import SecureBoot, SecureBootMode
 from builder.measurement.events import Event, EventType
 from builder.measurement.pcr import Bank
 from builder.measurement.phases import Phase
-from builder.measurement.predict import predict
 from builder.measurement.prediction import PredictedPcr, Unpredictable
 from builder.measurement.report import reference_values
-from builder.release.contents import read_uki_initrd
 from builder.release.layout import MAX_SIGNATURE_LIST_BYTES, VARIABLES, signature_list
+from builder.release.predict import predict_boot
 from builder.release.statements import ImageIdentity, MeasuredPcr, ReferenceMeasurements, ReferenceValues, UkiIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from builder.image.initrd import Initrd
+    from builder.image.uki import Uki
     from builder.measurement.prediction import Prediction
     from builder.release.contents import ImageContents
 
 # The PCRs whose values a release vouches for; 13 and 14 must stay zero.
 BOUND_PCRS: Final = (4, 7, 9, 11, 12, 13, 14)
-# Debian and Fedora name systemd's own shared library by its release: libsystemd-shared-257.so, -257.9-1.fc42.so.
-_SYSTEMD_LIBRARY: Final = re.compile(r"/libsystemd-shared-(\d+)[^/]*\.so$")
-_OS_SEPARATOR_LINK: Final = re.compile(r"/systemd/system/[^/]+\.(wants|requires)/systemd-pcrosseparator\.service$")
-_VARIANT: Final = re.compile(r"""^VARIANT_ID=["']?([a-z]+)["']?$""", re.MULTILINE)
+# With this argument a development image says on the command line too what it is.
+_DEVELOPMENT_ARGUMENT: Final = "bedplate.profile=development"
 
 
-def measure(contents: ImageContents, variables: Mapping[str, bytes], stem: str) -> ReferenceMeasurements:
+def measure(contents: ImageContents, variables: Mapping[str, bytes], architecture: str) -> ReferenceMeasurements:
     """Everything a release states about an image. ``variables`` are the signature lists of PK, KEK, db and dbx.
 
     Raises MalformedImageError, InvalidInputError (an image that firmware would refuse) or UnpredictableError.
     """
-    name, version, architecture = stem.split("_")
     uki = contents.uki
     return ReferenceMeasurements(
-        image=ImageIdentity(
-            name=name, version=version, architecture=architecture, profile=measured_profile(uki.os_release())
-        ),
+        image=measured_identity(uki, architecture),
         uki=UkiIdentity(
             stub=uki.stub.version,
             kernel=uki.kernel_release() or "",
@@ -73,38 +67,29 @@ def predictions(contents: ImageContents, variables: Mapping[str, bytes]) -> dict
         ),
         SecureBoot(SecureBootMode.DISABLED),
     )
-    banks = tuple(Bank)
-    return {state.mode: _predict(contents.uki_file, contents.initrd, state, banks) for state in states}
+    return {state.mode: predict_boot(contents.uki_file, contents.initrd, state) for state in states}
 
 
-def predict_uki(uki: memoryview, secure_boot: SecureBoot, banks: Sequence[Bank] = tuple(Bank)) -> Prediction:
-    """Predict one boot of a UKI; what the initrd's systemd measures is taken from the initrd itself.
+def measured_identity(uki: Uki, architecture: str) -> ImageIdentity:
+    """Name, version and profile as the UKI itself states them, in its os-release, so that they are measured.
 
-    Raises MalformedImageError, InvalidInputError or UnpredictableError.
+    Raises MalformedImageError if one is not stated exactly once, or if the command line tells another profile.
     """
-    return _predict(uki, read_uki_initrd(read_uki(uki)), secure_boot, banks)
+    name, version, profile = (_os_release_value(uki, key) for key in ("IMAGE_ID", "IMAGE_VERSION", "VARIANT_ID"))
+    development = _DEVELOPMENT_ARGUMENT in (uki.kernel_command_line() or "").split()
+    if development != (profile == Profile.DEVELOPMENT.value):
+        problem = f"os-release says {profile}, the command line {'development' if development else 'production'}"
+        raise MalformedImageError("UKI", None, problem)
+    return ImageIdentity(name=name, version=version, architecture=architecture, profile=profile)
 
 
-def _predict(uki: memoryview, initrd: Initrd, secure_boot: SecureBoot, banks: Sequence[Bank]) -> Prediction:
-    paths = [f"/{entry.path}" for entry in initrd.files]
-    separator = any(_OS_SEPARATOR_LINK.search(path) for path in paths)
-    return predict(uki, BootConfiguration(secure_boot, systemd_release(paths), os_separator=separator), banks)
-
-
-def systemd_release(paths: Iterable[str]) -> int | None:
-    """The release of systemd among these files, None if there is none. Raises MalformedImageError if there are two."""
-    found = {int(match[1]) for path in paths if (match := _SYSTEMD_LIBRARY.search(path))}
-    if len(found) > 1:
-        raise MalformedImageError("initrd", None, f"it holds systemd {' and '.join(map(str, sorted(found)))}")
-    return found.pop() if found else None
-
-
-def measured_profile(os_release: str | None) -> str:
-    """The profile that the UKI's os-release names as VARIANT_ID. Raises MalformedImageError if it names none."""
-    found = _VARIANT.findall(os_release or "")
-    if len(found) != 1:
-        raise MalformedImageError("UKI section .osrel", None, "it does not name the image's profile as VARIANT_ID")
-    return str(found[0])
+def _os_release_value(uki: Uki, key: str) -> str:
+    # os-release(5): readers skip blanks before a key and let the last of several assignments win.
+    found = re.findall(rf"^[ \t]*{key}=(.*)$", uki.os_release() or "", re.MULTILINE)
+    value = re.fullmatch(r"""(["']?)([a-z0-9][a-z0-9.~^-]*)\1""", found[0]) if len(found) == 1 else None
+    if value is None:
+        raise MalformedImageError("UKI section .osrel", None, f"it does not name the image's {key} as one plain word")
+    return value[2]
 
 
 def stated_pcrs(values: ReferenceValues) -> dict[int, PredictedPcr | Unpredictable]:

@@ -18,6 +18,7 @@ from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
 from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition, replace_uki
+from builder.image.inventory_file import pack
 from builder.image.pe import attach_signature, authenticode_digest, pad_for_signing
 from builder.release.build import find_unsigned
 from builder.release.contents import read_contents
@@ -31,7 +32,7 @@ from builder.release.layout import (
     signature_list,
 )
 from builder.release.provenance import provenance
-from builder.release.reference import load_variables, measure, measured_profile
+from builder.release.reference import load_variables, measure, measured_identity
 from builder.release.statements import (
     PAYLOAD_TYPE,
     PROVENANCE,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.progress import Reporter
+    from builder.release.contents import ImageContents
     from builder.release.keyring import Keyring
     from builder.release.record import BuildRecord
     from builder.release.statements import ReferenceMeasurements
@@ -138,23 +140,32 @@ def _write_contents(partial: Path, names: Names, record: BuildRecord, keyring: K
     variables = keyring.identity.variables()
     with mapped(partial / names.disk, what="disk image") as view:
         contents = read_contents(view)
-        if (profile := measured_profile(contents.uki.os_release())) != record.profile:
-            raise NotVerifiedError(
-                f"the image says of itself that it is a {profile} image",
-                (f"its build record says {record.profile}",),
-            )
+        _check_identity(contents, record)
         write_atomically(partial / names.uki, bytes(contents.uki_file))
         write_atomically(partial / names.root, contents.root.read(0, len(contents.root)))
         write_atomically(partial / names.root_verity, contents.root_verity.read(0, len(contents.root_verity)))
-        write_atomically(partial / INVENTORY, contents.inventory_file())
+        write_atomically(partial / INVENTORY, pack(contents.inventory()))
         (partial / SECURE_BOOT).mkdir()
         for variable, content in variables.items():
             if content:
                 write_atomically(partial / signature_list(variable), content)
-        reference = measure(contents, variables, record.stem)
+        reference = measure(contents, variables, record.architecture)
     document = msgspec.json.format(msgspec.json.encode(reference, order="sorted"), indent=2)
     write_atomically(partial / REFERENCE_VALUES, document + b"\n")
     return reference
+
+
+def _check_identity(contents: ImageContents, record: BuildRecord) -> None:
+    """The image that is about to be signed says of itself what its build record says of it."""
+    measured = measured_identity(contents.uki, record.architecture)
+    said = {"name": measured.name, "version": measured.version, "profile": measured.profile}
+    problems = tuple(
+        f"its {key} is {value}, the build record says {getattr(record, key)}"
+        for key, value in said.items()
+        if value != getattr(record, key)
+    )
+    if problems:
+        raise NotVerifiedError("the image is not the one of its build record", problems)
 
 
 def _write_statements(partial: Path, record: BuildRecord, reference: ReferenceMeasurements, keyring: Keyring) -> None:

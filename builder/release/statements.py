@@ -31,9 +31,12 @@ SHORT_NAMES: Final = {REFERENCE_MEASUREMENTS: "reference-measurements", PROVENAN
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
-# Paths and file names come from these, so neither can lead out of the release directory.
-RelativePath = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~^-]*(/[A-Za-z0-9][A-Za-z0-9._~^-]*)*$")]
-NamePart = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.~^-]*$")]
+# Paths and file names come from these, so neither can lead out of the release directory. Python's $ also matches before
+# a final line feed.
+RelativePath = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~^-]*(/[A-Za-z0-9][A-Za-z0-9._~^-]*)*$(?!\n)")
+]
+NamePart = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.~^-]*$(?!\n)")]
 
 
 class Subject(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True):
@@ -46,7 +49,7 @@ class Subject(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=Tru
 class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An in-toto statement; the predicate is checked by its own type."""
 
-    type: str = msgspec.field(name="_type", default=STATEMENT_TYPE)
+    type: str = msgspec.field(name="_type")
     subject: tuple[Subject, ...]
     predicate_type: str = msgspec.field(name="predicateType")
     predicate: dict[str, Any]
@@ -121,7 +124,9 @@ class ReferenceMeasurements(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
 def encode_statement(predicate_type: str, predicate: Any, subjects: tuple[Subject, ...]) -> bytes:
     """The statement as compact JSON with sorted keys, the bytes that are signed."""
-    statement = Statement(subject=subjects, predicate_type=predicate_type, predicate=msgspec.to_builtins(predicate))
+    statement = Statement(
+        type=STATEMENT_TYPE, subject=subjects, predicate_type=predicate_type, predicate=msgspec.to_builtins(predicate)
+    )
     return msgspec.json.encode(statement, order="sorted")
 
 
@@ -136,7 +141,7 @@ def decode_statement(payload: bytes) -> Statement:
 
 
 def read_json(data: bytes, *, what: str) -> Any:
-    """Parse JSON in which no object has a key twice. Raises InvalidInputError."""
+    """Parse JSON in UTF-8 in which no object has a key twice. Raises InvalidInputError."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -145,9 +150,14 @@ def read_json(data: bytes, *, what: str) -> Any:
         return found
 
     try:
-        return json.loads(data, object_pairs_hook=unique)
+        # Given bytes, json would also take UTF-16 and UTF-32, and by default NaN.
+        return json.loads(data.decode(), object_pairs_hook=unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON value")
 
 
 def convert(value: Any, kind: type[_Struct], *, what: str) -> _Struct:
