@@ -75,7 +75,7 @@ def check(clone: Path, environment: dict[str, str]) -> None:
         elif release.is_dir() and not release.name.startswith("."):
             command = [bedplate, "verify", release, "--trust", clone / "keys/local/release.pub"]
             subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    for tree in (clone / ".cache/bedplate/toolchain").glob("*/tree"):
+    for tree in (clone / ".cache/bedplate/toolchain").glob("[!.]*/tree"):
         subprocess.run(
             [bedplate, "doctor", "--toolchain", tree], env=environment, check=True, stdout=subprocess.DEVNULL
         )
