@@ -1,0 +1,1 @@
+"""Facts of an image: views in, facts out."""

@@ -1,0 +1,95 @@
+"""Run controls on facts. All of them run, whatever the others find, and what goes wrong counts as no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policies.finding import Finding
+from policies.report import Report, Result, WaivedFinding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from policies.facts import Facts
+    from policies.pack import Selected
+    from policies.report import Outcome
+    from policies.waiver import Waiver
+
+
+def run(facts: Facts, selection: Sequence[Selected], waivers: Sequence[Waiver] = (), *, today: date) -> Report:
+    """The verdict on facts.
+
+    It is no if a control has a finding that no waiver names, if a control raises, if a waiver is expired, there twice
+    or names no finding, and if no control could run.
+    """
+    valid = tuple(waiver for waiver in waivers if waiver.expires >= today)
+    results = tuple(_result(facts, selected, valid) for selected in selection)
+    problems = tuple(_waiver_problems(waivers, results, today))
+    if all(result.outcome == "not-applicable" for result in results):
+        problems = ("no control could run, so nothing was checked", *problems)
+    failed = any(result.outcome in {"failed", "crashed"} for result in results)
+    return Report(
+        passed=not failed and not problems,
+        kind=facts.kind,
+        identity=facts.identity,
+        results=results,
+        problems=problems,
+    )
+
+
+def _result(facts: Facts, selected: Selected, waivers: Sequence[Waiver]) -> Result:
+    control = selected.control
+    outcome, findings = _findings(facts, selected)
+    by_subject = {waiver.subject: waiver for waiver in waivers if waiver.control == control.id}
+    waived = tuple(
+        WaivedFinding(finding=finding, waiver=by_subject[finding.subject])
+        for finding in findings
+        if finding.subject in by_subject and outcome == "failed"
+    )
+    if waived and len(waived) == len(findings):
+        outcome = "waived"
+    excused = {item.finding for item in waived}
+    return Result(
+        control=control.id,
+        title=control.title,
+        door=control.door.value,
+        severity=control.severity.value,
+        pack=selected.pack,
+        parameters=dict(selected.parameters),
+        outcome=outcome,
+        findings=tuple(finding for finding in findings if finding not in excused),
+        waived=waived,
+    )
+
+
+def _findings(facts: Facts, selected: Selected) -> tuple[Outcome, tuple[Finding, ...]]:
+    missing = [need for need in selected.control.needs if getattr(facts, need) is None]
+    if missing and facts.kind == "tree":
+        return "not-applicable", ()
+    if missing:
+        message = "is not in the image, so what it should satisfy cannot be checked"
+        return "failed", tuple(Finding(subject=need, message=message, evidence=()) for need in missing)
+    try:
+        findings = tuple(selected.control.check(facts, selected.parameters))
+    except Exception as error:  # noqa: BLE001 -- a control that crashes has not said that the image is good
+        message = f"crashed on this image: {type(error).__name__}: {error}"
+        return "crashed", (Finding(subject=selected.control.id, message=message, evidence=()),)
+    return ("failed" if findings else "passed"), findings
+
+
+def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today: date) -> list[str]:
+    used = {(result.control, item.finding.subject) for result in results for item in result.waived}
+    problems: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    for waiver in waivers:
+        key = (waiver.control, waiver.subject)
+        name = f"the waiver of {waiver.control} for {waiver.subject}"
+        if key in seen:
+            problems.append(f"{name} is there twice")
+        elif waiver.expires < today:
+            problems.append(f"{name} expired on {waiver.expires}; its owner is {waiver.owner}")
+        elif key not in used:
+            problems.append(f"{name} names no finding; remove it")
+        seen.add(key)
+    return problems

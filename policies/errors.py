@@ -1,0 +1,10 @@
+"""The errors of policies; the command line maps them to exit codes."""
+
+from __future__ import annotations
+
+
+class InvalidPolicyError(Exception):
+    """A pack or a waiver file is not acceptable: unknown control or parameter, empty, broken, included in a circle.
+
+    The message is one sentence that names the file and the place.
+    """

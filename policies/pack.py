@@ -1,0 +1,102 @@
+"""Packs: which controls must hold, with which parameters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from policies.document import read
+from policies.errors import InvalidPolicyError
+from policies.registry import by_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from policies.control import Control, Parameters
+
+BUILTIN: Final = Path(__file__).parent / "packs"
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+_MAX_DEPTH: Final = 16
+
+Settings = dict[str, list[str]]
+
+
+class PackDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pack as its file says it."""
+
+    description: Annotated[str, Meta(min_length=1, description="What it is for, one sentence.")]
+    include: Annotated[list[str], Meta(description="Packs whose controls it takes over: names, or paths.")] = []
+    controls: Annotated[
+        dict[str, Settings | Literal[""]],
+        Meta(description="Control ids with their parameters; what an included pack sets is replaced."),
+    ] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A control, with all its parameters, and the pack that asks for it."""
+
+    control: Control
+    parameters: Parameters
+    pack: str
+
+
+def load(names: Sequence[str]) -> tuple[Selected, ...]:
+    """The controls of some packs by id.
+
+    ``names`` are built-in packs, or paths of files (with a "/" or ending in ".yaml"). Raises InvalidPolicyError for
+    unknown packs, controls and parameters, packs without a control, circles, and one control with different parameters
+    from packs that stand side by side.
+    """
+    if not names:
+        raise InvalidPolicyError("no pack is named, so nothing would be checked")
+    chosen = _merged((_load(name, Path(), ()) for name in names), "the command line")
+    return tuple(chosen[key] for key in sorted(chosen))
+
+
+def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, Selected]:
+    path = _path(name, directory)
+    if path.resolve() in above or len(above) == _MAX_DEPTH:
+        raise InvalidPolicyError(f"{path}: packs include each other in a circle, or too deep")
+    document = read(path, PackDocument)
+    below = (*above, path.resolve())
+    chosen = dict(_merged((_load(other, path.parent, below) for other in document.include), str(path)))
+    controls = by_id()
+    for control_id, settings in document.controls.items():
+        if control_id not in controls:
+            raise InvalidPolicyError(f"{path}: there is no control {control_id!r}")
+        control = controls[control_id]
+        try:
+            values = {key: tuple(value) for key, value in (settings or {}).items()}
+            chosen[control_id] = Selected(control, control.settle(values), path.stem)
+        except ValueError as error:
+            raise InvalidPolicyError(f"{path}: {error}") from None
+    if not chosen:
+        raise InvalidPolicyError(f"{path}: the pack has no control, so it would check nothing")
+    return chosen
+
+
+def _path(name: str, directory: Path) -> Path:
+    if "/" in name or name.endswith(".yaml"):
+        return directory / name
+    path = BUILTIN / f"{name}.yaml"
+    if not _NAME.fullmatch(name) or not path.is_file():
+        known = ", ".join(sorted(pack.stem for pack in BUILTIN.glob("*.yaml")))
+        raise InvalidPolicyError(f"there is no pack {name!r}; built in are {known}")
+    return path
+
+
+def _merged(packs: Iterable[Mapping[str, Selected]], place: str) -> dict[str, Selected]:
+    chosen: dict[str, Selected] = {}
+    for pack in packs:
+        for control_id, selected in pack.items():
+            other = chosen.setdefault(control_id, selected)
+            if other.parameters != selected.parameters:
+                raise InvalidPolicyError(
+                    f"{place}: {control_id} has other parameters in {other.pack} than in {selected.pack}"
+                )
+    return chosen

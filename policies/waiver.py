@@ -1,0 +1,36 @@
+"""Waivers: findings that somebody answers for, until a date."""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 -- msgspec resolves annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+from policies.document import read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Text = Annotated[str, Meta(min_length=1, pattern=r"\S")]
+
+
+class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One finding that does not count."""
+
+    control: Annotated[str, Meta(pattern=r"^[A-Z]{3}-[0-9]{3}$", description="Id of the control.")]
+    subject: Annotated[Text, Meta(description="Subject of the finding, as the report has it; no patterns.")]
+    owner: Annotated[Text, Meta(description="Who answers for it.")]
+    reason: Annotated[Text, Meta(description="Why it is acceptable.")]
+    expires: Annotated[date, Meta(description="Last day on which it holds, in UTC.")]
+
+
+class WaiverDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of waivers."""
+
+    waivers: Annotated[list[Waiver], Meta(min_length=1)]
+
+
+def load(path: Path) -> tuple[Waiver, ...]:
+    """The waivers of a file. Raises InvalidPolicyError for anything that is not a complete waiver."""
+    return tuple(read(path, WaiverDocument).waivers)
