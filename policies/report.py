@@ -23,8 +23,14 @@ class WaivedFinding(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One control's outcome."""
 
-    control: Annotated[
-        str,
+    control: Annotated[str, Meta(description="Id.")]
+    title: Annotated[str, Meta(description="What should hold.")]
+    door: Annotated[str, Meta(description="Way in that it closes.")]
+    severity: Annotated[str, Meta(description="critical, high, medium or low.")]
+    pack: Annotated[str, Meta(description="Pack that asked for it.")]
+    parameters: Annotated[dict[str, tuple[str, ...]], Meta(description="With defaults filled in.")]
+    outcome: Annotated[
+        Outcome,
         Meta(description='"waived": all findings are; "crashed" counts as failed; "not-applicable": only for a tree.'),
     ]
     findings: Annotated[tuple[Finding, ...], Meta(description="That count.")]
