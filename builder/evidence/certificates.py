@@ -1,0 +1,138 @@
+"""Certificate paths of attestation keys: from a leaf to a root that the caller gave, at a time that the caller states.
+
+Path building, signatures, validity, path lengths and name constraints are those of ``cryptography``'s verifier
+(RFC 5280). Its policy for web servers does not fit here: attestation certificates carry usages and names of the TCG's
+or none. So, instead of that policy, required here are
+
+- of an issuer: basic constraints with CA set, and key usage, if present, with certificate signing;
+- of the leaf: not CA; key usage, if present, with digital signature.
+
+Subject alternative names and extended key usages may be present and critical; only the caller can judge them. Any
+other critical extension that the verifier does not know is refused. SHA-1 signatures, RSA keys under 2048 bits and
+certificates before version 3 are refused. Revocation lists are not looked at: this package has no network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import verification
+
+from builder.errors import InvalidInputError, NotVerifiedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+# Between leaf and root. AWS uses three, TPM makers one or two.
+MAX_INTERMEDIATES: Final = 8
+MAX_CERTIFICATE: Final = 8192
+
+
+def parse_certificate(data: bytes, what: str) -> x509.Certificate:
+    """Read one DER or PEM certificate. Raises InvalidInputError, for ``what``, if it is none or too long."""
+    if len(data) > MAX_CERTIFICATE:
+        raise InvalidInputError(f"{what}: a certificate of {len(data)} bytes is longer than {MAX_CERTIFICATE}")
+    try:
+        if data.lstrip().startswith(b"-----"):
+            return x509.load_pem_x509_certificate(data)
+        return x509.load_der_x509_certificate(data)
+    except ValueError as error:
+        raise InvalidInputError(f"{what}: this is no certificate: {error}") from None
+
+
+def verify_path(
+    leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime
+) -> tuple[x509.Certificate, ...]:
+    """The certificates from ``leaf`` to one of ``roots``, both included, if all of them hold at the time ``at``.
+
+    Raises NotVerifiedError if there is no such path, and InvalidInputError if no root is given, ``at`` has no time
+    zone, or there are more than MAX_INTERMEDIATES.
+    """
+    if not roots:
+        raise InvalidInputError("no root certificate is given, so no certificate can be trusted")
+    if at.tzinfo is None:
+        raise InvalidInputError("the time at which certificates must be valid has no time zone")
+    if len(intermediates) > MAX_INTERMEDIATES:
+        raise InvalidInputError(f"{len(intermediates)} intermediate certificates are more than {MAX_INTERMEDIATES}")
+    try:
+        verifier = (
+            verification.PolicyBuilder()
+            .store(verification.Store(list(roots)))
+            .time(at)
+            .max_chain_depth(MAX_INTERMEDIATES)
+            .extension_policies(ca_policy=_issuer_policy(), ee_policy=_leaf_policy())
+            .build_client_verifier()
+        )
+        chain = verifier.verify(leaf, list(intermediates)).chain
+    except (verification.VerificationError, ValueError, x509.UnsupportedGeneralNameType) as error:
+        raise NotVerifiedError(
+            "the certificate does not lead to a trusted root",
+            (f"{subject(leaf)} at {at:%Y-%m-%d %H:%M:%S %Z}: {error}",),
+        ) from None
+    return tuple(chain)
+
+
+def subject(certificate: x509.Certificate) -> str:
+    """The certificate's subject for a message; its serial number if it has no subject that can be read."""
+    try:
+        text = certificate.subject.rfc4514_string()
+    except ValueError:
+        text = ""
+    return text or f"certificate {certificate.serial_number:x}"
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """The SHA-256 of the certificate's DER, in lower-case hexadecimal."""
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(certificate.public_bytes(Encoding.DER))
+    return digest.finalize().hex()
+
+
+def _issuer_policy() -> verification.ExtensionPolicy:
+    any_criticality = verification.Criticality.AGNOSTIC
+    return (
+        verification.ExtensionPolicy.permit_all()
+        .require_present(x509.BasicConstraints, any_criticality, _must_be_authority)
+        .may_be_present(x509.KeyUsage, any_criticality, _must_sign_certificates)
+    )
+
+
+def _leaf_policy() -> verification.ExtensionPolicy:
+    any_criticality = verification.Criticality.AGNOSTIC
+    return (
+        verification.ExtensionPolicy.permit_all()
+        .may_be_present(x509.BasicConstraints, any_criticality, _must_be_leaf)
+        .may_be_present(x509.KeyUsage, any_criticality, _must_sign_data)
+    )
+
+
+def _must_be_authority(
+    _policy: verification.Policy, certificate: x509.Certificate, extension: x509.BasicConstraints
+) -> None:
+    if not extension.ca:
+        raise ValueError(f"{subject(certificate)} may not issue certificates")
+
+
+def _must_sign_certificates(
+    _policy: verification.Policy, certificate: x509.Certificate, extension: x509.KeyUsage | None
+) -> None:
+    if extension is not None and not extension.key_cert_sign:
+        raise ValueError(f"the key of {subject(certificate)} may not sign certificates")
+
+
+def _must_be_leaf(
+    _policy: verification.Policy, certificate: x509.Certificate, extension: x509.BasicConstraints | None
+) -> None:
+    if extension is not None and extension.ca:
+        raise ValueError(f"{subject(certificate)} is an authority's certificate, not an attestation key's")
+
+
+def _must_sign_data(
+    _policy: verification.Policy, certificate: x509.Certificate, extension: x509.KeyUsage | None
+) -> None:
+    if extension is not None and not extension.digital_signature:
+        raise ValueError(f"the key of {subject(certificate)} may not sign data")
