@@ -1,0 +1,121 @@
+"""systemd in a tree: all units, what the start pulls in, generators, presets and configuration."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from builder.facts.text import CONFIGURATION_ROOTS, drop_ins, is_mask, merged, ordered, settings, statements
+from builder.facts.unit_files import UnitFiles, find_units, template_of
+from builder.facts.units import PULLING, read_unit
+from policies.facts import DaemonConfiguration, Edge, Generator, PresetRule, Systemd, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Literal
+
+    from builder.facts.tree import FileTree
+
+_GENERATORS: Final[dict[str, Literal["system", "user", "environment"]]] = {
+    "system-generators": "system",
+    "user-generators": "user",
+    "system-environment-generators": "environment",
+    "user-environment-generators": "environment",
+}
+_GENERATOR_ROOTS: Final = ("/run", "/etc", "/usr/local/lib", "/usr/lib")
+_NETWORK_SUFFIXES: Final = (".network", ".netdev", ".link", ".dnssd")
+_ACTIONS: Final[dict[str, Literal["enable", "disable", "ignore"]]] = {
+    "enable": "enable", "disable": "disable", "ignore": "ignore",
+}  # fmt: skip
+_MAX_UNITS: Final = 100_000
+
+
+def systemd(tree: FileTree, start_unit: str, extra: Sequence[Edge] = ()) -> Systemd:
+    """What systemd finds in a tree whose manager starts ``start_unit``; ``extra`` are edges from elsewhere (udev)."""
+    files = find_units(tree)
+    names = {name for name in files.entries if name not in files.alias_of}
+    names |= {files.resolve(link.other) for link in files.links if template_of(link.other)[1]}
+    units = {name: read_unit(files, name) for name in sorted(names)}
+    chains, dangling = _walk(files, units, start_unit, extra)
+    return Systemd(
+        start_unit=start_unit,
+        units=tuple(
+            replace(unit, pulled_in_by=chains[name]) if name in chains else unit for name, unit in sorted(units.items())
+        ),
+        generators=tuple(_generators(tree)),
+        presets=tuple(_presets(tree)),
+        configuration=tuple(_configuration(tree)),
+        dangling=dangling,
+    )
+
+
+def _walk(
+    files: UnitFiles, units: dict[str, Unit], start: str, extra: Sequence[Edge]
+) -> tuple[dict[str, tuple[str, ...]], tuple[Edge, ...]]:
+    """The shortest chain to each unit that the start pulls in; adds the instances that it meets to ``units``."""
+    chains: dict[str, tuple[str, ...]] = {}
+    dangling: list[Edge] = []
+    pending: deque[tuple[Edge | None, str, tuple[str, ...]]] = deque([(None, start, ())])
+    pending.extend((edge, edge.unit, (str(edge.origin),)) for edge in extra)
+    while pending:
+        edge, asked, chain = pending.popleft()
+        name = files.resolve(asked)
+        if name in chains or len(chains) > _MAX_UNITS:
+            continue
+        if not files.paths(name):
+            if edge is not None:
+                dangling.append(edge)
+            continue
+        if name not in units:
+            units[name] = read_unit(files, name)
+        unit = units[name]
+        if unit.masked_by is not None:
+            continue
+        # A template cannot start; a socket with Accept= makes instances of it.
+        chains[name] = (*chain, *([asked] if asked != name else []), name)
+        pending.extend((item, item.unit, chains[name]) for item in unit.edges if item.kind in PULLING)
+    return chains, tuple(dict.fromkeys(dangling))
+
+
+def _generators(tree: FileTree) -> Iterator[Generator]:
+    for directory, manager in _GENERATORS.items():
+        chosen: dict[str, str] = {}
+        for root in _GENERATOR_ROOTS:
+            for name in tree.names(f"{root}/systemd/{directory}"):
+                chosen.setdefault(name, f"{root}/systemd/{directory}/{name}")
+        for name, path in sorted(chosen.items()):
+            node = tree.find(path)
+            runs = node is not None and node.is_file and bool(node.mode & 0o111)
+            yield Generator(name=name, path=path, manager=manager, masked=is_mask(tree, path) or not runs)
+
+
+def _presets(tree: FileTree) -> Iterator[PresetRule]:
+    for path in drop_ins(tree, "systemd/system-preset", ".preset"):
+        for origin, text in statements(tree, path, "#;"):
+            words = text.split()
+            if len(words) > 1 and words[0] in _ACTIONS:
+                yield PresetRule(action=_ACTIONS[words[0]], pattern=words[1], origin=origin)
+
+
+def _configuration(tree: FileTree) -> Iterator[DaemonConfiguration]:
+    roots = CONFIGURATION_ROOTS
+    names = {name for root in roots for name in tree.names(f"{root}/systemd")}
+    daemons = {name.removesuffix(".d") for name in names if name.endswith((".conf", ".conf.d"))}
+    for name in sorted(daemons):
+        yield _one(tree, "systemd", name)
+    names = {name for root in roots for name in tree.names(f"{root}/systemd/network")}
+    for name in sorted(fnmatch.filter(names, "*.*")):
+        if name.removesuffix(".d").endswith(_NETWORK_SUFFIXES) and not name.endswith(".d"):
+            yield _one(tree, "systemd/network", name)
+
+
+def _one(tree: FileTree, directory: str, name: str) -> DaemonConfiguration:
+    paths = [f"{root}/{directory}/{name}" for root in CONFIGURATION_ROOTS]
+    main = [path for path in paths if tree.find(path) is not None][:1]
+    used = tuple(path for path in main if not is_mask(tree, path))
+    used += ordered(tree, [f"{path}.d" for path in paths], ".conf")
+    held = merged([setting for path in used for setting in settings(tree, path)])
+    return DaemonConfiguration(name=name, directory=directory, settings=held, files=used)

@@ -1,0 +1,192 @@
+"""A file system to read facts from: paths with metadata, contents on demand.
+
+Three kinds of sources become the same tree: an EROFS image, an unpacked initrd, and a directory on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from builder.errors import InvalidInputError, MalformedImageError
+from policies.facts.paths import chase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from builder.image.erofs import Erofs, ErofsFile
+    from builder.image.initrd import Initrd
+
+_MAX_FILES: Final = 2_000_000
+_EMPTY: Final = memoryview(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One path. ``mode`` is st_mode, ``read`` gives the whole content of a regular file."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    xattrs: tuple[tuple[str, bytes], ...]
+    target: str | None
+    device: tuple[int, int] | None
+    read: Callable[[], memoryview]
+
+    @property
+    def is_file(self) -> bool:
+        """A regular file."""
+        return stat.S_ISREG(self.mode)
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """Nodes by absolute path, "/" among them."""
+
+    nodes: Mapping[str, Node]
+
+    def find(self, path: str) -> Node | None:
+        """The node that ``path`` leads to, symbolic links followed inside the tree; None if there is none."""
+        found = chase(path, self._target)
+        return None if found is None else self.nodes.get(found)
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        """Sorted names in the directory that a path leads to; none if there is no such directory."""
+        node = self.find(directory)
+        return () if node is None else self._children.get(node.path, ())
+
+    def entry(self, path: str) -> Node | None:
+        """The node at ``path`` itself, which may be a symbolic link; links in its directories are followed."""
+        found = chase(path, self._target, last=False)
+        return None if found is None else self.nodes.get(found)
+
+    def content(self, path: str, limit: int) -> memoryview:
+        """What the file that ``path`` leads to holds, at most ``limit`` bytes; empty if it is no file.
+
+        Raises InvalidInputError for a file that is larger: half a configuration is no fact.
+        """
+        node = self.find(path)
+        if node is None or not node.is_file:
+            return _EMPTY
+        if node.size > limit:
+            raise InvalidInputError(f"{path} has {node.size} bytes, more than the {limit} that such a file may have")
+        return node.read()
+
+    def _target(self, path: str) -> str | None:
+        node = self.nodes.get(path)
+        return None if node is None else node.target
+
+    @cached_property
+    def _children(self) -> dict[str, tuple[str, ...]]:
+        children: dict[str, list[str]] = {}
+        for path in self.nodes:
+            if path != "/":
+                directory, _, name = path.rpartition("/")
+                children.setdefault(directory or "/", []).append(name)
+        return {directory: tuple(sorted(names)) for directory, names in children.items()}
+
+
+def erofs_tree(image: Erofs) -> FileTree:
+    """The tree of an EROFS image. Raises MalformedImageError for what breaks its format."""
+    return _tree(_erofs_node(image, file) for file in image.walk())
+
+
+def initrd_tree(initrd: Initrd) -> FileTree:
+    """The tree that is there when the kernel has unpacked an initrd."""
+    nodes = [
+        Node(
+            path=_text(f"/{entry.path}"),
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            size=entry.size,
+            mtime=entry.mtime,
+            xattrs=(),
+            target=None if entry.target is None else _text(entry.target),
+            device=entry.device,
+            read=_constant(entry.content),
+        )
+        for entry in initrd.files
+    ]
+    if nodes and nodes[0].path != "/":  # the kernel's own rootfs directory (init/noinitramfs.c, default_rootfs)
+        nodes.insert(0, Node("/", stat.S_IFDIR | 0o755, 0, 0, 0, 0, (), None, None, _constant(_EMPTY)))
+    return _tree(nodes)
+
+
+def directory_tree(top: Path) -> FileTree:
+    """The tree below a directory on disk; other file systems mounted in it are part of it, links stay inside.
+
+    Raises OSError for what cannot be read: a file that nobody looked at is no good file.
+    """
+    paths = [top]
+    for directory, directories, files in os.walk(top, onerror=_raise):
+        paths += [top.__class__(directory, name) for name in (*directories, *files)]
+        if len(paths) > _MAX_FILES:
+            raise InvalidInputError(f"there are more than {_MAX_FILES} files in {top}")
+    return _tree(_disk_node(top, path) for path in paths)
+
+
+def _tree(nodes: Iterable[Node]) -> FileTree:
+    by_path: dict[str, Node] = {}
+    for node in nodes:
+        if node.path in by_path:  # names that differ only in how they break UTF-8
+            raise MalformedImageError("file tree", None, f"two files are called {node.path}")
+        by_path[node.path] = node
+    if "/" not in by_path:
+        raise MalformedImageError("file tree", None, "it has no files")
+    return FileTree(by_path)
+
+
+def _erofs_node(image: Erofs, file: ErofsFile) -> Node:
+    inode = file.inode
+    return Node(
+        path=_text(f"/{file.path}"),
+        mode=inode.mode,
+        uid=inode.uid,
+        gid=inode.gid,
+        size=inode.size if stat.S_ISREG(inode.mode) else 0,
+        mtime=inode.mtime,
+        xattrs=file.xattrs,
+        target=None if file.target is None else _text(file.target),
+        device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
+        read=lambda: image.content(inode),
+    )
+
+
+def _disk_node(top: Path, path: Path) -> Node:
+    status = path.lstat()
+    relative = "" if path == top else str(path.relative_to(top))
+    is_device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+    names = [] if stat.S_ISLNK(status.st_mode) else os.listxattr(path, follow_symlinks=False)
+    return Node(
+        path=_text(f"/{relative}"),
+        mode=status.st_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        size=status.st_size if stat.S_ISREG(status.st_mode) else 0,
+        mtime=int(status.st_mtime),
+        xattrs=tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in sorted(names)),
+        target=_text(str(path.readlink())) if stat.S_ISLNK(status.st_mode) else None,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else None,
+        read=lambda: memoryview(path.read_bytes()),
+    )
+
+
+def _text(name: str) -> str:
+    """Bytes that are not UTF-8 as backslash escapes: facts are valid Unicode."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _constant(content: memoryview) -> Callable[[], memoryview]:
+    return lambda: content
+
+
+def _raise(error: OSError) -> None:
+    raise error
