@@ -24,6 +24,8 @@ VERBS: Final[dict[str, str]] = {
     "measure": "Predict the PCR values of a UKI or a release.",
     "verify": "Verify a release against the keys that you trust.",
     "boot": "Boot a release and compare the real PCRs with its reference values.",
+    "export": "Write a release's reference values in the formats of other verifiers.",
+    "eventlog": "Read, replay and compare the event logs of machines.",
     "doctor": "Show what bedplate needs on this machine, and what is missing.",
 }
 

@@ -39,6 +39,7 @@ _OF_DATA = frozenset(
     }
 )
 _GRUB_PREFIX = b": "
+_WIDE_DOT = b".\0"
 _TAG_HEADER_BYTES = 8
 _ERROR_SEPARATOR = b"\x01\0\0\0"
 
@@ -50,6 +51,7 @@ class Basis(enum.StrEnum):
     DATA_BUT_LAST_BYTE = "the data but their last byte"  # shim logs one byte too many
     VARIABLE_CONTENT = "the variable's content"  # edk2, EV_EFI_VARIABLE_BOOT
     TAG_CONTENT = "the tag's content"  # systemd-stub, profile
+    SECTION_NAME = "the section's name"  # systemd-stub: ASCII with NUL, logged in UTF-16
     TEXT_AFTER_PREFIX = "the text after the prefix"  # GRUB: "grub_cmd: ", "kernel_cmdline: "
     ERROR_VALUE = "the error value 1"  # a separator whose data describe the error
     ELSEWHERE = "something that the log does not hold"
@@ -100,6 +102,8 @@ def _candidates(event: UntrustedEvent) -> Iterator[tuple[Basis, bytes]]:
             return
     elif event.type == EventType.EV_EVENT_TAG and len(data) > _TAG_HEADER_BYTES:
         yield Basis.TAG_CONTENT, data[_TAG_HEADER_BYTES:]
+    elif event.type == EventType.EV_IPL and data.startswith(_WIDE_DOT):
+        yield Basis.SECTION_NAME, data[::2].rstrip(b"\0") + b"\0"
     elif event.type == EventType.EV_IPL and _GRUB_PREFIX in data:
         yield Basis.TEXT_AFTER_PREFIX, data.split(_GRUB_PREFIX, 1)[1].rstrip(b"\0")
     elif event.type == EventType.EV_SEPARATOR:

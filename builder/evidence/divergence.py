@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from builder.errors import InvalidInputError
 from builder.evidence.algorithms import HashAlgorithm
 from builder.evidence.decode import decode
+from builder.evidence.efi_variable import EfiVariable
 from builder.evidence.replay import replayable_algorithms
+from builder.measurement.events import EventType
 from builder.measurement.prediction import Unpredictable
 
 if TYPE_CHECKING:
@@ -103,6 +105,16 @@ def compare_with_prediction(
             raise InvalidInputError("the log has none of the banks that are predicted")
         comparisons.append(_compare(register, events, observed, common))
     return tuple(comparisons)
+
+
+def secure_boot_in(log: UntrustedEventLog) -> bool:
+    """Whether the log says that Secure Boot was on, by the first SecureBoot variable in it; no such variable is off."""
+    for event in log.events:
+        if event.type == EventType.EV_EFI_VARIABLE_DRIVER_CONFIG:
+            variable = decode(event)
+            if isinstance(variable, EfiVariable) and variable.name == "SecureBoot":
+                return variable.content == b"\x01"
+    return False
 
 
 def extends_by_register(log: UntrustedEventLog, userspace: UserspaceLog | None = None) -> dict[int, list[Extend]]:
