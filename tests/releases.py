@@ -1,0 +1,162 @@
+"""Releases for tests: copies to tamper with, statements signed anew, builds with another UKI, and the real command."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from builder.files import mapped, sha256_file
+from builder.image.binary import BinaryView
+from builder.image.disk import read_disk, read_system_partition, replace_uki
+from builder.image.uki import read_uki
+from builder.release.layout import BUILD_RECORD, STATEMENTS, Names
+from builder.release.record import encode_record, load_record
+from builder.release.statements import PAYLOAD_TYPE, SHORT_NAMES
+from signing import dsse, envelope_json
+from tests.uki_builder import Section, append_sections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from builder.mkosi.toolchain import Toolchain
+    from signing.signer import Signer
+
+STEM = "inference-node_1.0.0_x86-64"
+NAMES = Names(STEM)
+STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+# The sections that mkosi puts into a UKI, in its order.
+SECTIONS = (".osrel", ".cmdline", ".uname", ".initrd", ".linux")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a release that shares its files until they are changed, so that the original never is."""
+
+    directory: Path
+
+    @classmethod
+    def of(cls, release: Path, directory: Path) -> Copy:
+        shutil.copytree(release, directory, copy_function=os.link)
+        return cls(directory)
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self.directory / name
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+
+    def flip(self, name: str, offset: int) -> None:
+        """Flip the lowest bit of one byte."""
+        self.open_up(name)
+        with (self.directory / name).open("r+b") as file, mmap.mmap(file.fileno(), 0) as view:
+            view[offset] ^= 1
+
+    def open_up(self, name: str) -> Path:
+        """Make the file one of our own."""
+        path = self.directory / name
+        own = path.with_name(".own")
+        shutil.copyfile(path, own)
+        own.rename(path)
+        return path
+
+    def edit_uki(self, edit: Callable[[bytes], bytes]) -> None:
+        """Replace the UKI in the disk's system partition."""
+        with self.open_up(NAMES.disk).open("r+b") as file, mmap.mmap(file.fileno(), 0) as view, memoryview(view) as raw:
+            replace_uki(raw, edit(uki_of(raw)))
+
+    def edit_statements(self, signer: Signer, edit: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+        """Sign every statement anew after ``edit`` (given its short name) has changed it. The bundles go."""
+        signed = []
+        for envelope in envelope_json.decode_lines((self.directory / STATEMENTS).read_bytes()):
+            statement = json.loads(envelope.payload)
+            name = SHORT_NAMES[statement["predicateType"]]
+            signed.append(dsse.sign(PAYLOAD_TYPE, json.dumps(edit(name, statement)).encode(), [signer]))
+            (self.directory / f"{name}.sigstore.json").unlink()
+        self.write(STATEMENTS, envelope_json.encode_lines(signed))
+
+    def sign_digests(self, signer: Signer, **changes: Any) -> None:
+        """Sign the digests that the files have now; ``changes`` are statements' other members."""
+        digests = {
+            str(path.relative_to(self.directory)): sha256_file(path)
+            for path in sorted(self.directory.rglob("*"))
+            if path.is_file() and path.name != STATEMENTS and not path.name.endswith(".sigstore.json")
+        }
+        subject = [{"name": name, "digest": {"sha256": digest}} for name, digest in digests.items()]
+        self.edit_statements(signer, lambda _name, statement: statement | {"subject": subject} | changes)
+
+
+def uki_of(disk: memoryview) -> bytes:
+    """The UKI in a disk image."""
+    return bytes(read_system_partition(read_disk(BinaryView.of(disk, "disk"))).uki_content())
+
+
+def place_of(disk: Path, part: str) -> int:
+    """The offset of a byte in the middle of a part of the disk: "root", "root_verity" or "uki"."""
+    with mapped(disk, what="disk") as view:
+        if part != "uki":
+            partition = getattr(read_disk(BinaryView.of(view, "disk")), part)
+            return int(partition.offset + partition.size // 2)
+        middle = len(uki_of(view)) // 2 // 4096 * 4096
+        return bytes(view).index(uki_of(view)[middle : middle + 512])
+
+
+def variant(built: Path, target: Path, toolchain: Toolchain, edits: Mapping[str, Callable[[bytes], bytes]]) -> Path:
+    """A copy of an unsigned build with other UKI sections; its record says what the image says."""
+    target.mkdir(parents=True)
+    disk = target / NAMES.disk
+    shutil.copyfile(built / NAMES.disk, disk)
+    stub = (toolchain.tree / STUB).read_bytes()
+    with disk.open("r+b") as file, mmap.mmap(file.fileno(), 0) as view, memoryview(view) as raw:
+        uki = read_uki(uki_of(raw))
+        sections = {name: bytes(uki.content(name) or b"") for name in SECTIONS}
+        sections |= {name: edit(sections[name]) for name, edit in edits.items()}
+        replace_uki(raw, append_sections(stub, [Section(name, content) for name, content in sections.items()]))
+    profile = "development" if b"VARIANT_ID=development" in sections[".osrel"] else "production"
+    record = msgspec.structs.replace(load_record(built), disk=sha256_file(disk), profile=profile)
+    (target / BUILD_RECORD).write_bytes(encode_record(record))
+    return target
+
+
+def digest(content: bytes) -> dict[str, str]:
+    return {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a process of bedplate ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def problems(self) -> list[str]:
+        """The problems that the error lists."""
+        return [line.removeprefix("  - ") for line in self.stderr.splitlines() if line.startswith("  - ")]
+
+
+def bedplate(*arguments: str | Path, timeout: float = 600) -> Run:
+    """Run the installed command."""
+    command = [str(Path(sys.executable).parent / "bedplate"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def lines(envelopes: Iterable[dsse.Envelope]) -> bytes:
+    return envelope_json.encode_lines(envelopes)
+
+
+def with_signature(envelope: dsse.Envelope, signature: bytes) -> dsse.Envelope:
+    """The envelope with another first signature under the same key's name."""
+    first, *rest = envelope.signatures
+    return dataclasses.replace(envelope, signatures=(dataclasses.replace(first, signature=signature), *rest))

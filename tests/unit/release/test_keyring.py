@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.definition.model import Profile
+from builder.errors import InvalidInputError
+from builder.release.keyring import generate_keyring, load_keyring, load_trusted
+from signing.errors import InvalidKeyError
+from signing.keys import Algorithm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("keyring") / "keys"
+    generate_keyring(directory, Profile.PRODUCTION, Algorithm.ED25519)
+    return directory
+
+
+@pytest.fixture
+def keys(generated: Path, tmp_path: Path) -> Path:
+    """Keys of our own."""
+    shutil.copytree(generated, tmp_path / "keys")
+    return tmp_path / "keys"
+
+
+def test_keys_come_back_as_they_were_made(generated: Path) -> None:
+    keyring = load_keyring(generated)
+    assert keyring.profile is Profile.PRODUCTION
+    assert keyring.release.public_key == load_trusted(generated / "release.pub")
+    assert set(keyring.identity.variables()) == {"PK", "KEK", "db", "dbx"}
+
+
+def test_private_keys_are_readable_by_their_owner_only(generated: Path) -> None:
+    private = sorted(generated.rglob("*.key"))
+    assert [path.name for path in private] == ["release.key", "KEK.key", "PK.key", "db.key"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+
+def test_keys_are_never_written_over(generated: Path) -> None:
+    before = (generated / "release.key").read_bytes()
+    with pytest.raises(InvalidInputError, match="already exists"):
+        generate_keyring(generated, Profile.PRODUCTION, Algorithm.ED25519)
+    assert (generated / "release.key").read_bytes() == before
+
+
+def test_identities_of_two_profiles_differ_by_name(tmp_path: Path, generated: Path) -> None:
+    generate_keyring(tmp_path / "keys", Profile.DEVELOPMENT, Algorithm.ED25519)
+    names = {
+        load_keyring(path).identity.db_certificate.subject.rfc4514_string() for path in (tmp_path / "keys", generated)
+    }
+    assert len(names) == 2
+
+
+def test_a_directory_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="there are no keys in") as caught:
+        load_keyring(tmp_path / "none")
+    assert caught.value.hint == f"`bedplate keys {tmp_path / 'none'}` makes some"
+
+
+@pytest.mark.parametrize("word", ["", "Production", "production development", "test"])
+def test_a_profile_is_one_of_two_words(keys: Path, word: str) -> None:
+    (keys / "profile").write_text(word)
+    with pytest.raises(InvalidInputError, match="is neither production nor development"):
+        load_keyring(keys)
+
+
+@pytest.mark.parametrize("name", ["profile", "release.key", "secure-boot/db.key"])
+def test_a_missing_file_is_told_by_its_path(keys: Path, name: str) -> None:
+    (keys / name).unlink()
+    with pytest.raises(InvalidInputError, match=f"cannot read key file .*{name}"):
+        load_keyring(keys)
+
+
+def test_keys_without_a_secure_boot_identity_are_refused(keys: Path) -> None:
+    for path in (keys / "secure-boot").iterdir():
+        path.unlink()
+    (keys / "secure-boot").rmdir()
+    with pytest.raises(InvalidInputError, match="have no Secure Boot identity"):
+        load_keyring(keys)
+
+
+def test_a_db_key_that_is_not_certified_is_refused(keys: Path) -> None:
+    (keys / "secure-boot/db.key").write_bytes((keys / "secure-boot/KEK.key").read_bytes())
+    with pytest.raises(InvalidKeyError, match=r"db.key is not the key of the certificate db.crt beside it"):
+        load_keyring(keys)
+
+
+def test_a_broken_key_is_told_by_its_path(keys: Path) -> None:
+    (keys / "release.key").write_text("no key")
+    with pytest.raises(InvalidKeyError, match=r"release.key: "):
+        load_keyring(keys)
+
+
+def test_a_private_key_is_not_taken_for_a_public_one(generated: Path) -> None:
+    with pytest.raises(InvalidKeyError, match="public key"):
+        load_trusted(generated / "release.key")

@@ -1,0 +1,184 @@
+"""What makes the statements of a release trusted, and what does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.errors import NotVerifiedError
+from builder.release.signed import read_signed
+from builder.release.statements import PAYLOAD_TYPE, PROVENANCE, REFERENCE_MEASUREMENTS
+from signing import dsse, envelope_json
+from signing.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from signing.signer import FileSigner
+
+    Make = Callable[..., dict[str, Any]]
+
+BOTH = (REFERENCE_MEASUREMENTS, PROVENANCE)
+
+
+def envelope(statement: dict[str, Any] | bytes, *signers: FileSigner, kind: str = PAYLOAD_TYPE) -> dsse.Envelope:
+    payload = statement if isinstance(statement, bytes) else json.dumps(statement).encode()
+    return dsse.sign(kind, payload, signers)
+
+
+def refused(envelopes: Sequence[dsse.Envelope] | bytes, *trusted: FileSigner, threshold: int = 1) -> list[str]:
+    data = envelopes if isinstance(envelopes, bytes) else envelope_json.encode_lines(envelopes)
+    with pytest.raises(NotVerifiedError, match="is not signed by keys that you trust") as caught:
+        read_signed(data, [signer.public_key for signer in trusted], threshold)
+    return list(caught.value.problems)
+
+
+def test_both_statements_of_one_key_are_trusted(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    lines = envelope_json.encode_lines([envelope(make_statement(kind), signers[0]) for kind in BOTH])
+    signed = read_signed(lines, [signers[0].public_key, signers[1].public_key], 1)
+    assert signed.key_ids == (signers[0].public_key.key_id,)
+    assert [subject.name for subject in signed.subjects] == ["node.efi"]
+    assert signed.reference.image.version == "1.0.0"
+
+
+def test_statements_of_two_keys_are_not_one_release(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    """Each statement has a trusted key, but no key stands behind both."""
+    envelopes = [envelope(make_statement(kind), signer) for kind, signer in zip(BOTH, signers, strict=False)]
+    expected = "release.intoto.jsonl: 0 trusted keys signed all statements, 1 must have"
+    assert refused(envelopes, *signers) == [expected]
+
+
+def test_a_threshold_counts_the_keys_that_signed_everything(
+    make_statement: Make, signers: Sequence[FileSigner]
+) -> None:
+    first, second, third = signers
+    envelopes = [
+        envelope(make_statement(REFERENCE_MEASUREMENTS), first, second),
+        envelope(make_statement(PROVENANCE), second, third),
+    ]
+    expected = "release.intoto.jsonl: 1 trusted keys signed all statements, 2 must have"
+    assert refused(envelopes, *signers, threshold=2) == [expected]
+
+
+def test_one_key_given_twice_is_one_key(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    lines = envelope_json.encode_lines([envelope(make_statement(kind), signers[0]) for kind in BOTH])
+    with pytest.raises(InvalidRequestError, match="the threshold is 2"):
+        read_signed(lines, [signers[0].public_key] * 2, 2)
+
+
+def test_a_key_is_needed(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    lines = envelope_json.encode_lines([envelope(make_statement(kind), signers[0]) for kind in BOTH])
+    with pytest.raises(InvalidRequestError, match="there are no trusted keys"):
+        read_signed(lines, [], 1)
+
+
+@pytest.mark.parametrize("missing", BOTH)
+def test_a_release_needs_both_statements(make_statement: Make, signers: Sequence[FileSigner], missing: str) -> None:
+    envelopes = [envelope(make_statement(kind), signers[0]) for kind in BOTH if kind != missing]
+    (problem,) = refused(envelopes, signers[0])
+    assert re.fullmatch(r"release.intoto.jsonl: no trusted (provenance|reference-measurements) statement", problem)
+
+
+def test_one_predicate_comes_once(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    envelopes = [envelope(make_statement(kind), signers[0]) for kind in (*BOTH, PROVENANCE)]
+    assert refused(envelopes, signers[0]) == ["release.intoto.jsonl line 3: there are two provenance statements"]
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"_type": "https://in-toto.io/Statement/v0.1"}, "the statement has the type 'https://in-toto.io/Statement/v0"),
+        ({"_type": None}, "statement: Expected `str`, got `null`"),
+        ({"subject": []}, "the statement has no subject"),
+        ({"subject": [{"name": "../a", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "/etc/passwd", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "a/../b", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "a//b", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": ".hidden", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "a\n", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "", "digest": {}}]}, "Expected `str` matching regex"),
+        ({"subject": [{"name": "a"}]}, "missing required field `digest`"),
+        ({"subject": [{"name": "a", "digest": {}, "uri": "b"}]}, "unknown field `uri`"),
+        ({"predicateType": "https://example.com/other/v1"}, "the predicate type 'https://example.com/other/v1' is not"),
+        ({"predicate": []}, "Expected `object`, got `array`"),
+        ({"more": 1}, "unknown field `more`"),
+    ],
+)
+def test_a_signed_statement_is_still_read_strictly(
+    make_statement: Make, signers: Sequence[FileSigner], members: dict[str, Any], problem: str
+) -> None:
+    statement = make_statement(PROVENANCE, **members)
+    found = refused([envelope(make_statement(BOTH[0]), signers[0]), envelope(statement, signers[0])], signers[0])
+    assert found[0].startswith("release.intoto.jsonl line 2: ")
+    assert problem in found[0]
+
+
+@pytest.mark.parametrize("missing", ["_type", "subject", "predicateType", "predicate"])
+def test_a_member_of_a_statement_is_never_taken_for_granted(
+    make_statement: Make, signers: Sequence[FileSigner], missing: str
+) -> None:
+    statement = make_statement(PROVENANCE)
+    del statement[missing]
+    found = refused([envelope(make_statement(BOTH[0]), signers[0]), envelope(statement, signers[0])], signers[0])
+    assert f"missing required field `{missing}`" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [
+        (b"", "statement is not JSON"),
+        (b"{}", "missing required field"),
+        (b'{"_type":"a","_type":"b"}', "statement: an object has a key twice"),
+        (b"[" * 100_000, "statement is not JSON"),
+        (b'{"predicate":NaN}', "NaN is no JSON value"),
+        ('{"predicate":{}}'.encode("utf-16"), "statement is not JSON"),
+        (b"\xff", "statement is not JSON"),
+    ],
+)
+def test_a_signed_payload_need_not_be_a_statement(signers: Sequence[FileSigner], payload: bytes, problem: str) -> None:
+    assert problem in refused([envelope(payload, signers[0])], signers[0])[0]
+
+
+def test_a_signature_of_another_type_of_payload_is_none(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    envelopes = [envelope(make_statement(kind), signers[0], kind="text/plain") for kind in BOTH]
+    expected = f"release.intoto.jsonl line 1: the payload type is 'text/plain', expected '{PAYLOAD_TYPE}'"
+    assert refused(envelopes, signers[0])[0] == expected
+
+
+def test_a_predicate_that_is_not_ours_is_refused(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    statement = make_statement(REFERENCE_MEASUREMENTS, predicate={"image": {}})
+    envelopes = [envelope(statement, signers[0]), envelope(make_statement(PROVENANCE), signers[0])]
+    (problem,) = refused(envelopes, signers[0])
+    assert problem.startswith("release.intoto.jsonl: reference measurements: Object missing required field")
+
+
+def test_a_name_with_a_path_in_it_is_no_image_name(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    statement = make_statement(REFERENCE_MEASUREMENTS)
+    statement["predicate"]["image"]["name"] = "../../etc"
+    envelopes = [envelope(statement, signers[0]), envelope(make_statement(PROVENANCE), signers[0])]
+    assert "$.image.name" in refused(envelopes, signers[0])[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b"\0" * 100, b"{}\n\n{}\n"])
+def test_what_is_no_envelope_is_told(signers: Sequence[FileSigner], data: bytes) -> None:
+    (problem,) = refused(data, signers[0])
+    assert problem.startswith("release.intoto.jsonl: line 1: ")
+
+
+def test_a_second_object_behind_an_envelope_is_refused(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    line = envelope_json.encode(envelope(make_statement(PROVENANCE), signers[0]))
+    (problem,) = refused(line + line, signers[0])
+    assert "Extra data" in problem
+
+
+def test_the_bundles_are_those_of_trusted_keys_only(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    first, second, third = signers
+    envelopes = [envelope(make_statement(kind), first, second, third) for kind in BOTH]
+    keys = [first.public_key, second.public_key]
+    signed = read_signed(envelope_json.encode_lines(envelopes), keys, 1)
+    assert set(signed.bundles) == {"reference-measurements.sigstore.json", "provenance.sigstore.json"}
+    expected = {envelope_json.encode_bundle(envelopes[1], key) for key in keys}
+    assert signed.bundles["provenance.sigstore.json"] == expected
