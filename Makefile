@@ -12,7 +12,7 @@ BEDPLATE := $(VENV)/bin/bedplate
 INSTALLED := $(VENV)/.installed
 INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: release setup test docs clean
+.PHONY: release setup test docs reference clean
 
 release: setup
 	@test -d $(KEYS) || $(BEDPLATE) keys $(KEYS) >/dev/null
@@ -33,7 +33,12 @@ test: $(INSTALLED_FOR_TESTS)
 	@$(VENV)/bin/pytest
 
 docs: $(INSTALLED_FOR_TESTS)
-	@$(VENV)/bin/sphinx-build --fail-on-warning --quiet docs docs/_build
+	@$(VENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+	@printf 'docs/_build/index.html\n'
+
+# The pages of docs/reference that follow from the code.
+reference: $(INSTALLED_FOR_TESTS)
+	@$(VENV)/bin/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) docs/_build

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 )
 @image_argument
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="Where to build."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("dist"),
+    show_default=True,
+    help="Directory to build in.",
 )
 @click.option("--force", is_flag=True, help="Build even if a build of the same inputs is there.")
 @click.option(

@@ -23,14 +23,14 @@ _ALGORITHMS = ("ecdsa-p256-sha256", "ecdsa-p384-sha384", "ed25519", "rsa-pkcs1v1
     type=click.Choice(["production", "development"]),
     default="production",
     show_default=True,
-    help="The only images that these keys will sign.",
+    help="Profile of the images that these keys sign; they sign no others.",
 )
 @click.option(
     "--algorithm",
     type=click.Choice(_ALGORITHMS),
     default=_ALGORITHMS[0],
     show_default=True,
-    help="Of the key that signs releases; Secure Boot keys are always RSA-3072.",
+    help="Algorithm of the release key; Secure Boot keys are always RSA-3072.",
 )
 @format_option
 def command(directory: Path, profile: str, algorithm: str, output_format: Format) -> None:

@@ -51,7 +51,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, value: bo
     is_eager=True,
     expose_value=False,
     callback=_print_schema,
-    help="Print the JSON Schema of image.yaml, and do nothing else.",
+    help="Print the JSON Schema of image.yaml and do nothing else.",
 )
 def command(image: Path, output: Path | None, mirror: str | None, output_format: Format, *, force: bool) -> None:
     """Write the mkosi tree that the definition IMAGE stands for.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from builder.cli.arguments import Verb
+from builder.cli.errors import printable
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.errors import NotVerifiedError
 
@@ -30,7 +31,7 @@ from builder.errors import NotVerifiedError
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How many of the trusted keys must have signed.",
+    help="How many of the trusted keys must have signed each statement.",
 )
 @click.option("--allow-development", is_flag=True, help="Accept a development image, which may have a way in.")
 @format_option
@@ -50,7 +51,8 @@ def command(
         verified = verify_release(release, keys, threshold=threshold, allow_development=allow_development)
     except NotVerifiedError as error:
         if output_format is Format.JSON:
-            print_json({"verified": False, "problems": error.problems})
+            # A name that is not UTF-8 has no form in JSON, so it is told as on standard error.
+            print_json({"verified": False, "problems": [printable(problem) for problem in error.problems]})
         raise
     image = verified.reference.image
     if output_format is Format.JSON:
