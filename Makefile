@@ -52,7 +52,9 @@ $(VENV)/.host-packages:
 	[ "$$(id -u)" = 0 ] || command -v newuidmap >/dev/null || missing="$$missing uidmap"; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" = 0 ]; then \
-	        apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends $$missing; \
+	        echo "installing$$missing" >&2; \
+	        apt-get -qq update >&2 || :; \
+	        DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing >&2; \
 	    else \
 	        echo "error: these Debian packages are missing:$$missing" >&2; \
 	        echo "hint: sudo apt-get install$$missing" >&2; \
