@@ -101,13 +101,15 @@ def uki_of(disk: memoryview) -> bytes:
 
 
 def place_of(disk: Path, part: str) -> int:
-    """The offset of a byte in the middle of a part of the disk: "root", "root_verity" or "uki"."""
+    """The offset of a byte in the middle of a part of the disk: "root", "root_verity" or "uki" (its kernel)."""
     with mapped(disk, what="disk") as view:
         if part != "uki":
             partition = getattr(read_disk(BinaryView.of(view, "disk")), part)
             return int(partition.offset + partition.size // 2)
-        middle = len(uki_of(view)) // 2 // 4096 * 4096
-        return bytes(view).index(uki_of(view)[middle : middle + 512])
+        kernel = read_uki(uki_of(view)).content(".linux")
+        assert kernel is not None
+        needle = bytes(kernel[1 << 20 : (1 << 20) + 512])
+        return bytes(view).index(needle) + 100
 
 
 def variant(built: Path, target: Path, toolchain: Toolchain, edits: Mapping[str, Callable[[bytes], bytes]]) -> Path:

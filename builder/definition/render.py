@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import traceback
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -143,7 +144,17 @@ def _expand(loaded: LoadedDefinition, template: PurePosixPath, mirror: Mirror | 
             mirror=None if mirror is None else mirror.url,
         )
     except jinja2.TemplateSyntaxError as error:
-        raise InvalidInputError(f"{loaded.base_directory / template}:{error.lineno}: {error.message}") from error
+        place = f"{error.filename or loaded.base_directory / template}:{error.lineno}"
+        raise InvalidInputError(f"{place}: {error.message}") from error
     except jinja2.TemplateError as error:
-        raise InvalidInputError(f"{loaded.base_directory / template}: {error.message}") from error
+        place = _place(error, loaded.base_directory) or str(loaded.base_directory / template)
+        raise InvalidInputError(f"{place}: {error.message}") from error
     return text.encode()
+
+
+def _place(error: BaseException, base: Path) -> str | None:
+    """The innermost line of a template that an error came from; jinja2 puts templates into the traceback."""
+    frames = (frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.lineno)
+    return next(
+        (f"{frame.filename}:{frame.lineno}" for frame in frames if Path(frame.filename).is_relative_to(base)), None
+    )

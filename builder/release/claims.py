@@ -88,7 +88,7 @@ def _check_measurements(directory: Path, contents: ImageContents, reference: Ref
         data = read_bytes(directory / REFERENCE_VALUES, what="reference values", limit=MAX_RECORD_BYTES)
         stored = convert(read_json(data, what=REFERENCE_VALUES), ReferenceMeasurements, what=REFERENCE_VALUES)
     except InvalidInputError as error:
-        yield f"{REFERENCE_VALUES}: {error}"
+        yield str(error)
         return
     yield from _differences(REFERENCE_VALUES, stored, computed)
 
