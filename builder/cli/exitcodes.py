@@ -23,6 +23,7 @@ from typing import Final
 import click
 
 from builder import errors
+from policies import errors as policies
 from signing import errors as signing
 
 
@@ -48,6 +49,7 @@ TABLE: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (errors.BedplateError, ExitCode.FAILED),
     (signing.InvalidSignatureError, ExitCode.NO),
     (signing.SigningError, ExitCode.INVALID),
+    (policies.InvalidPolicyError, ExitCode.INVALID),
     (click.ClickException, ExitCode.INVALID),
     (click.Abort, ExitCode.INTERRUPTED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

@@ -22,6 +22,7 @@ VERBS: Final[dict[str, str]] = {
     "keys": "Make the keys that sign releases and their images.",
     "sign": "Sign an unsigned build, which makes it a release.",
     "measure": "Predict the PCR values of a UKI or a release.",
+    "check": "Check that an image leaves no way in.",
     "verify": "Verify a release against the keys that you trust.",
     "boot": "Boot a release and compare the real PCRs with its reference values.",
     "export": "Write a release's reference values in the formats of other verifiers.",

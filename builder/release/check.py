@@ -1,0 +1,43 @@
+"""What `bedplate check` looks at: a disk image, the image in a release or an unsigned build, or a directory."""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING
+
+from builder.errors import InvalidInputError
+from builder.facts.build import facts_of_image, facts_of_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from policies.facts import Facts
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts of a disk image, of the one image in a release directory, or of a directory tree.
+
+    A directory with os-release, /etc or /usr in it is a tree, else a release. Raises InvalidInputError if a release
+    does not hold exactly one disk image, and what the readers of images raise.
+    """
+    if not path.is_dir():
+        return _of_image(path)
+    if any((path / name).exists() for name in ("etc", "usr")):
+        return facts_of_tree(path)
+    # A release also holds NAME.root.raw and NAME.root-verity.raw, copies of the disk's partitions.
+    disks = [disk for disk in sorted(path.glob("*.raw")) if not disk.name.endswith((".root.raw", ".root-verity.raw"))]
+    if len(disks) != 1:
+        raise InvalidInputError(
+            f"{path} is neither a root directory nor a release: it holds {len(disks)} disk images, expected 1",
+            hint="name the .raw file itself",
+        )
+    return _of_image(disks[0])
+
+
+def _of_image(path: Path) -> Facts:
+    if not path.stat().st_size:
+        raise InvalidInputError(f"{path} is empty")
+    with path.open("rb") as file:
+        # Not closed: facts are copies, but an exception that flies still holds views of it.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return facts_of_image(memoryview(mapped))
