@@ -67,7 +67,9 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
 @each_page
 def test_files_that_a_page_names_exist(page: Path) -> None:
     names = re.findall(rf"`((?:{_FOLDERS})/[A-Za-z0-9_./-]*|pyproject\.toml|Makefile|\.ci/run)`", page.read_text())
-    assert [name for name in names if not (ROOT / name).exists() and "docs/_build" not in name] == []
+    # A part in capitals (TOPIC.py) stands for any name; docs/_build is made.
+    real = [name for name in names if not re.search(r"/[A-Z]+\b|^docs/_build", name)]
+    assert [name for name in real if not (ROOT / name).exists()] == []
 
 
 @each_page
@@ -103,7 +105,7 @@ def test_verbs_that_a_page_names_exist(page: Path) -> None:
 @each_page
 def test_definitions_that_a_page_shows_are_accepted(page: Path) -> None:
     for block in blocks(page.read_text()):
-        if block.kind == "yaml":
+        if block.kind == "yaml" and "\nbase: " in block.body:
             parse(block.body.encode(), str(page))
 
 
