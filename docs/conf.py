@@ -11,8 +11,6 @@ exclude_patterns = ["_build"]
 # Links to headings of other pages are checked too.
 myst_heading_anchors = 3
 nitpicky = True
-# The index puts pages in order and takes in new ones by a pattern, which may find none.
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"bedplate {release}"
