@@ -26,14 +26,17 @@ def ascii_text(data: bytes | memoryview) -> str:
 
 
 def guess_text(data: bytes) -> str | None:
-    """The string in ``data`` if it plainly is one: UTF-16LE or UTF-8, with or without NULs at the end; else None."""
+    """The string in ``data`` if it plainly is one, with or without NULs at the end; else None.
+
+    It is UTF-16LE if it starts with a Latin letter, else UTF-8: any bytes, a GUID's, say, are UTF-16 of some script.
+    """
     body = data.rstrip(b"\0")
     if not body:
         return None
     wide = body + bytes(len(body) % 2)  # the high byte of the last character went with the NULs
     if data[1:2] == b"\0":
         return _decoded(wide, "utf-16-le")
-    return _decoded(body, "utf-8") or _decoded(wide, "utf-16-le")
+    return _decoded(body, "utf-8")
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
