@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 # Between leaf and root. AWS uses three, TPM makers one or two.
 MAX_INTERMEDIATES: Final = 8
 MAX_CERTIFICATE: Final = 8192
+# What cryptography raises for bytes that are no certificate, or for a part of one that it reads only when asked.
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def parse_certificate(data: bytes, what: str) -> x509.Certificate:
@@ -40,7 +49,7 @@ def parse_certificate(data: bytes, what: str) -> x509.Certificate:
         if data.lstrip().startswith(b"-----"):
             return x509.load_pem_x509_certificate(data)
         return x509.load_der_x509_certificate(data)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise InvalidInputError(f"{what}: this is no certificate: {error}") from None
 
 
@@ -68,7 +77,7 @@ def verify_path(
             .build_client_verifier()
         )
         chain = verifier.verify(leaf, list(intermediates)).chain
-    except (verification.VerificationError, ValueError, x509.UnsupportedGeneralNameType) as error:
+    except (verification.VerificationError, *UNREADABLE) as error:
         raise NotVerifiedError(
             "the certificate does not lead to a trusted root",
             (f"{subject(leaf)} at {at:%Y-%m-%d %H:%M:%S %Z}: {error}",),
@@ -80,7 +89,7 @@ def subject(certificate: x509.Certificate) -> str:
     """The certificate's subject for a message; its serial number if it has no subject that can be read."""
     try:
         text = certificate.subject.rfc4514_string()
-    except ValueError:
+    except UNREADABLE:
         text = ""
     return text or f"certificate {certificate.serial_number:x}"
 

@@ -21,13 +21,12 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from builder.errors import MalformedImageError, NotVerifiedError
 from builder.evidence import cbor
-from builder.evidence.certificates import fingerprint, parse_certificate, subject, verify_path
+from builder.evidence.certificates import UNREADABLE, fingerprint, parse_certificate, subject, verify_path
 from builder.evidence.cose import CoseAlgorithm, parse_sign1, verify_sign1
 from builder.evidence.freshness import check_nonce
 from builder.evidence.trust import Trust, TrustKind
@@ -176,7 +175,7 @@ def _es384_key(chain: Sequence[x509.Certificate]) -> ec.EllipticCurvePublicKey:
     for certificate in chain:
         try:
             key = certificate.public_key()
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             key = None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
             problems.append(f"the key of {subject(certificate)} is not on P-384")

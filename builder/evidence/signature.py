@@ -105,7 +105,7 @@ def _unfit(key: PublicKey, signature: TpmSignature, *, allow_sha1: bool) -> str 
         return "it is a signature over SHA-1, for which collisions can be made"
     if isinstance(key, rsa.RSAPublicKey) != (signature.scheme != ECDSA):
         kind = "an RSA" if isinstance(key, rsa.RSAPublicKey) else "an ECC"
-        return f"it is a {signature.scheme} signature, and the attestation key is {kind} key"
+        return f"the scheme is {signature.scheme}, and the attestation key is {kind} key"
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         return f"the attestation key has {key.key_size} bits, fewer than {MIN_RSA_BITS}"
     return None

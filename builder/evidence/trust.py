@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.evidence.attest import parse_certify
-from builder.evidence.certificates import fingerprint, subject, verify_path
+from builder.evidence.certificates import UNREADABLE, fingerprint, subject, verify_path
 from builder.evidence.freshness import check_nonce
 from builder.evidence.public_area import PublicArea, require_attestation_key
 from builder.evidence.signature import check_signature
@@ -171,6 +171,8 @@ def _check_usage(certificate: x509.Certificate) -> None:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return
+    except UNREADABLE as error:
+        raise InvalidInputError(f"{subject(certificate)}: its extensions cannot be read: {error}") from None
     if ATTESTATION_KEY_USAGE not in usages:
         named = ", ".join(usage.dotted_string for usage in usages)
         raise NotVerifiedError(
@@ -182,7 +184,7 @@ def _check_usage(certificate: x509.Certificate) -> None:
 def _public_key(certificate: x509.Certificate) -> PublicKey:
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise InvalidInputError(f"{subject(certificate)}: its key cannot be read: {error}") from None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise InvalidInputError(f"{subject(certificate)}: only RSA and ECC keys are supported")
