@@ -156,11 +156,11 @@ def _read_notes(notes: BinaryView, found: dict[str, object]) -> None:
 
 
 def _dlopen(content: bytes) -> Iterator[str]:
-    """The sonames of a dlopen note: a JSON list of objects."""
+    """The sonames of a dlopen note: a JSON list of objects. Raises MalformedImageError if it is none."""
     try:
         items = json.decode(content.rstrip(b"\0"), type=list[dict[str, object]])
-    except DecodeError:
-        return
+    except (DecodeError, UnicodeDecodeError):
+        raise MalformedImageError("ELF note", None, "a dlopen note is no JSON list of objects") from None
     for item in items:
         names = item.get("soname")
         if isinstance(names, list):

@@ -91,6 +91,13 @@ def test_a_cut_elf_file_has_a_problem(length: int) -> None:
     assert found.problem
 
 
+@pytest.mark.parametrize("content", [b"[", b'[{"\x80":1}]', b'{"soname": []}'])
+def test_a_broken_dlopen_note_is_a_problem(content: bytes) -> None:
+    found = read_elf("/x", memoryview(elf(notes=note(b"FDO", 0x407C0C0A, content))))
+    assert found is not None
+    assert "dlopen note" in (found.problem or "")
+
+
 def test_objects_are_no_programs_and_scripts_need_to_be_executable() -> None:
     found = programs(
         tree(
