@@ -99,6 +99,8 @@ def _option(option: click.Option) -> str:
         text += f" One of {', '.join(f'`{choice}`' for choice in option.type.choices)}."
     if bracket:
         text += f" Default: {default.removesuffix(']')}."
+    elif option.secondary_opts:
+        text += f" Default: `{(option.opts if option.default else option.secondary_opts)[0]}`."
     elif option.show_default:
         text += f" Default: `{option.default}`."
     if option.envvar:
