@@ -56,9 +56,21 @@ class UnitFiles:
         for name, paths in self.entries.items():
             node = self.tree.entry(paths[0])
             target = "" if node is None or node.target is None else node.target.rpartition("/")[2]
-            if is_unit_name(target) and target != name:
+            if is_unit_name(target) and target != name and not self._is_linked(paths[0]):
                 found[name] = target
         return found
+
+    def _is_linked(self, path: str) -> bool:
+        """Whether a link leads to a file outside the load path: that file is the unit then, under the link's name."""
+        node = self.tree.entry(path)
+        if node is None or node.target is None:
+            return False
+        other = self.tree.entry(f"{path.rpartition('/')[0]}/{node.target}" if node.target[0] != "/" else node.target)
+        return other is not None and other.path.rpartition("/")[0] not in self._real_directories
+
+    @cached_property
+    def _real_directories(self) -> frozenset[str]:
+        return frozenset(node.path for node in map(self.tree.find, DIRECTORIES) if node is not None)
 
     @cached_property
     def aliases(self) -> dict[str, tuple[str, ...]]:

@@ -190,3 +190,16 @@ def test_generators_presets_and_configuration_are_read() -> None:
         ("ForwardToConsole", "yes"),
     ]
     assert (network.name, network.directory) == ("20.network", "systemd/network")
+
+
+def test_a_link_to_a_file_elsewhere_is_a_unit_and_no_alias() -> None:
+    files: dict[str, Content] = {
+        f"{ETC}/a.service": link("/opt/b.service"),
+        f"{LIB}/b.service": "[Service]\nExecStart=/good\n",
+        "opt/b.service": "[Service]\nExecStart=/bad\n",
+        f"{ETC}/basic.target.wants/a.service": link("../a.service"),
+    }
+    found = unit("a.service", files)
+    assert [program.path for program in found.programs] == ["/bad"]
+    assert found.pulled_in_by == ("default.target", "basic.target", "a.service")
+    assert unit("b.service", files).aliases == ()
