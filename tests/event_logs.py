@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 VECTORS = ROOT / "tests" / "vectors"
 OWN_LOGS = sorted(VECTORS.glob("own-*/*/binary_bios_measurements"))
-# Logs of other people's machines, too big and too foreign to be here: see tests/vectors/README or your own collection.
+# Other projects' test data, laid out as OWNER+REPOSITORY/path; they are too big, and not ours, to be here.
 PUBLIC = Path(os.environ.get("BEDPLATE_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 BOTH = (HashAlgorithm.SHA256, HashAlgorithm.SHA384)
 NO_ACTION, SEPARATOR = 3, 4

@@ -76,13 +76,15 @@ def _show(
     if output_format is Format.JSON:
         print_json(eventlog_report.event_log(log, userspace))
         return
-    rows = [_row(event, log.registers, digests=digests) for event in log.events]
+    rows: list[tuple[str, ...]] = []
+    for event in log.events:
+        rows += [_row(event, log.registers), *(_digest_rows(event.digests) if digests else ())]
     for record in userspace.events if userspace else ():
         register = "NvPCR" if record.pcr is None else f"PCR {record.pcr}"
         basis = "the string" if record.string_is_measured else ""
-        rows.append((str(record.index), register, "systemd", _cut(record.text), basis, _digests(record.digests)))
-    columns = ("event", "register", "type", "what it says", "digest of", "digests")
-    print_table(columns if digests else columns[:-1], rows if digests else [row[:-1] for row in rows])
+        rows.append((str(record.index), register, "systemd", _cut(record.text), basis))
+        rows += _digest_rows(record.digests) if digests else ()
+    print_table(("event", "register", "type", "what it says", "digest of"), rows)
     to_stderr(_UNTRUSTED)
 
 
@@ -209,7 +211,7 @@ def _predicted(
     return stated_pcrs(stated)
 
 
-def _row(event: UntrustedEvent, registers: RegisterKind, *, digests: bool) -> tuple[str, ...]:
+def _row(event: UntrustedEvent, registers: RegisterKind) -> tuple[str, ...]:
     from builder.evidence.decode import decode  # noqa: PLC0415 -- for a fast --help
     from builder.evidence.digest_check import Basis, check_digest  # noqa: PLC0415
 
@@ -221,14 +223,14 @@ def _row(event: UntrustedEvent, registers: RegisterKind, *, digests: bool) -> tu
         event.type_name,
         _cut(decode(event).text),
         basis,
-        _digests(event.digests) if digests else "",
     )
 
 
-def _digests(digests: Mapping[int, bytes]) -> str:
+def _digest_rows(digests: Mapping[int, bytes]) -> list[tuple[str, ...]]:
+    """The digests below an event, one a row, so that no row gets longer than a pipe's."""
     from builder.evidence.algorithms import algorithm_label  # noqa: PLC0415 -- for a fast --help
 
-    return " ".join(f"{algorithm_label(identifier)}:{digest.hex()}" for identifier, digest in digests.items())
+    return [("", "", "", f"{algorithm_label(number)} {digest.hex()}", "") for number, digest in digests.items()]
 
 
 def _cut(text: str) -> str:

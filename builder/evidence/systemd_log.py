@@ -114,7 +114,7 @@ def _read_record(index: int, offset: int, record: bytes) -> UserspaceEvent:
         raise error("it does not end with a line feed: it was cut off")
     try:
         value = msgspec.json.decode(record)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise error(f"it is no JSON: {problem}") from None
     if not isinstance(value, dict):
         raise error("it is no JSON object")
