@@ -83,13 +83,10 @@ def _statement(item: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(conditions, dict) or not all(isinstance(tests, dict) for tests in conditions.values()):
         yield "Condition is not an object of objects"
         return
+    yield from _principal(item, conditions)
     if not _attestation_conditions(item):
         yield from _without_attestation(item)
         return
-    if _is_anyone(item.get("Principal")) and all(
-        _is_attestation(key) for tests in conditions.values() for key in tests
-    ):
-        yield "the principal is anyone, in any account"
     yield from _conditions(conditions)
 
 
@@ -173,7 +170,14 @@ def _pcr(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _is_anyone(principal: Any) -> bool:
-    if isinstance(principal, dict):
-        principal = principal.get("AWS")
-    return "*" in principal if isinstance(principal, list) else principal == "*"
+def _principal(item: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Anyone may be named only where a condition says who; what was booted does not say who."""
+    principal = item.get("Principal")
+    named: list[Any] = list(principal.values()) if isinstance(principal, dict) else [principal]
+    names = [name for names in named for name in (names if isinstance(names, list) else [names])]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        yield "it names no principal"
+    elif any("*" in name for name in names) and all(
+        _is_attestation(key) for tests in conditions.values() for key in tests
+    ):
+        yield "the principal is anyone, in any account"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from builder.cli.group import bedplate
 from builder.export import pcrlock, tcg
 from builder.measurement.phases import Phase
 from builder.process import run
@@ -47,6 +49,20 @@ def test_tpm2_eventlog_reads_the_log_and_replays_it(subject: Subject, test_tools
         for bank, pcrs in read["pcrs"].items()
     }
     assert values == at_hand_over(subject)
+
+
+def test_tpm2_eventlog_replays_a_verified_release_to_its_reference_values(
+    release: Path, keyring: Path, test_tools: Toolchain, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    argv = ["export", "tcg", str(release), "--trust", str(keyring / "release.pub"), "--output", str(log)]
+    assert CliRunner().invoke(bedplate, argv, catch_exceptions=False).exit_code == 0
+    done = run(test_tools.command(["tpm2_eventlog", str(log)], readable=[tmp_path]), timeout=60)
+    replayed = yaml.safe_load(done.stdout.replace(b"\\0", b""))["pcrs"]["sha384"]
+    stated = json.loads((release / "reference-values.json").read_text())["reference_values"]["enabled"]["pcrs"]
+    expected = {pcr: stated[str(pcr)]["values"]["sha384"] for pcr in (4, 7, 9)}
+    assert {pcr: f"{replayed[pcr]:096x}" for pcr in (4, 7, 9)} == expected
+    assert f"{replayed[11]:096x}" == stated["11"]["phases"]["firmware"]["sha384"]
 
 
 @SUBJECTS

@@ -115,7 +115,7 @@ def test_the_linter_reads_standard_input_and_lists_all_findings() -> None:
     policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": ["kms:Decrypt", "kms:CreateGrant"]}]}
     with pytest.raises(NotVerifiedError) as refused:
         CliRunner().invoke(bedplate, ["export", "kms-lint", "-"], input=json.dumps(policy), catch_exceptions=False)
-    assert len(refused.value.problems) == 3
+    assert len(refused.value.problems) == 4
 
 
 def test_a_corim_is_signed_with_the_key(release: Path, key: Path, tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ BAD = {
     "not-principal": "statement 2 (Admin): NotPrincipal allows everything but what it names",
     "anyone": "statement 1 (Node): the principal is anyone, in any account",
     "anyone-in-a-list": "statement 1 (Node): the principal is anyone, in any account",
+    "anyone-manages": "statement 2 (Admin): the principal is anyone, in any account",
+    "no-principal": "statement 1 (Node): it names no principal",
     "enclave": "statement 1 (Node): kms:RecipientAttestation:PCR0 is not about a NitroTPM",
     "image-sha384": "statement 1 (Node): kms:RecipientAttestation:ImageSha384 is not about a NitroTPM",
     "leading-zero": "statement 1 (Node): kms:RecipientAttestation:NitroTPMPCR04 is not about a NitroTPM",
