@@ -49,6 +49,9 @@ def print_text(text: str) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on standard output: fitted to a terminal, one line per row elsewhere."""
+    if not sys.stdout.isatty() and not any("\n" in cell for row in rows for cell in row):
+        click.echo(plain_table(columns, rows), nl=False)
+        return
     from rich import box  # noqa: PLC0415 -- rich takes a while to load
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -64,6 +67,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with console.capture() as capture:
         console.print(table)
     click.echo(re.sub(r"[ ]+$", "", capture.get(), flags=re.MULTILINE), nl=False)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table without rich, which takes a tenth of a second that a pipe need not wait for."""
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    lines = ["   ".join(map(str.ljust, row, widths)).rstrip(" ") for row in (columns, *rows)]
+    return "".join(f"{line}\n" for line in (lines[0], rule, *lines[1:]))
 
 
 def to_stderr(text: str) -> None:

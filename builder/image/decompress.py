@@ -45,8 +45,8 @@ def compression_of(data: BinaryView, offset: int) -> str:
     raise data.error(offset, f"{start.hex()} begins neither a cpio archive nor a known compression")
 
 
-def decompress(data: BinaryView, offset: int, limit: int) -> tuple[bytes, int]:
-    """The one gzip member, xz stream or zstd frame at ``offset``, decompressed, and the offset behind it.
+def decompress(data: BinaryView, offset: int, limit: int) -> tuple[memoryview, int]:
+    """The one gzip member, xz stream or zstd frame at ``offset``, decompressed (read-only), and the offset behind it.
 
     Raises MalformedImageError if it is broken, ends too early or has more than ``limit`` bytes.
     """
@@ -121,7 +121,7 @@ class _Xz:
         return self._stream.unused_data
 
 
-def _stream(data: BinaryView, offset: int, limit: int, stream: _Decompressor) -> tuple[bytes, int]:
+def _stream(data: BinaryView, offset: int, limit: int, stream: _Decompressor) -> tuple[memoryview, int]:
     output = bytearray()
     position, size = offset, _FIRST_INPUT
     while not stream.ended:
@@ -138,7 +138,7 @@ def _stream(data: BinaryView, offset: int, limit: int, stream: _Decompressor) ->
         except stream.errors as error:
             raise data.error(offset, f"the {stream.name} stream is broken: {error}") from None
         _check_limit(data, offset, output, limit)
-    return bytes(output), position - len(stream.unused)
+    return memoryview(output).toreadonly(), position - len(stream.unused)
 
 
 def _zstd_frame_end(data: BinaryView, offset: int) -> int:
@@ -161,7 +161,7 @@ def _zstd_frame_end(data: BinaryView, offset: int) -> int:
     raise data.error(offset, f"the zstd frame has more than {_ZSTD_MAX_BLOCKS} blocks")
 
 
-def _zstd_frame(data: BinaryView, offset: int, end: int, limit: int) -> bytes:
+def _zstd_frame(data: BinaryView, offset: int, end: int, limit: int) -> memoryview:
     output = bytearray()
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW)
     try:
@@ -171,7 +171,7 @@ def _zstd_frame(data: BinaryView, offset: int, end: int, limit: int) -> bytes:
                 _check_limit(data, offset, output, limit)
     except zstandard.ZstdError as error:
         raise data.error(offset, f"the zstd frame is broken: {error}") from None
-    return bytes(output)
+    return memoryview(output).toreadonly()
 
 
 def _check_limit(data: BinaryView, offset: int, output: bytearray, limit: int) -> None:

@@ -64,7 +64,7 @@ def unpack(data: bytes) -> bytes:
     content, end = decompress(BinaryView.of(data, "inventory"), 0, _MAX_SIZE)
     if end != len(data):
         raise MalformedImageError("inventory", end, "there is something behind the compressed inventory")
-    return content
+    return bytes(content)
 
 
 def _line(record: FileRecord) -> bytes:
