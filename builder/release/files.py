@@ -94,5 +94,7 @@ def _check_digest(path: Path, subject: Subject) -> Iterator[str]:
     except OSError as error:
         yield f"{subject.name}: cannot be read: {error.strerror}"
         return
-    if subject.digest != {"sha256": found}:
-        yield f"{subject.name}: SHA-256 is {found}, signed was {subject.digest.get('sha256', 'none')}"
+    if subject.digest.keys() != {"sha256"}:
+        yield f"{subject.name}: the statement has digests by {sorted(subject.digest)}, expected sha256 alone"
+    elif subject.digest["sha256"] != found:
+        yield f"{subject.name}: SHA-256 is {found}, signed was {subject.digest['sha256']}"
