@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from builder.measurement.pcr import Bank
-from builder.measurement.report import NITRO_PCRS
+from builder.measurement.report import NITRO_PCRS, nitrotpm_measurements
 
 if TYPE_CHECKING:
     from builder.export.subject import Subject
 
-# aws_lc_rs prints an algorithm so, and that string is what tools of EC2 find in this field.
-_HASH: Final = "SHA384 { ... }"
-
 
 def export(subject: Subject) -> str:
-    """Byte for byte as the tool prints it, without the newline at the end. Raises UnpredictableError."""
-    values = {f"PCR{pcr}": subject.value(pcr, Bank.SHA384).hex() for pcr in NITRO_PCRS}
-    # The tool keeps its map sorted by name, so PCR12 stands before PCR4.
-    return json.dumps({"Measurements": dict(sorted({"HashAlgorithm": _HASH, **values}.items()))}, indent=2)
+    """What the tool prints for the same boot. Raises UnpredictableError if one of the PCRs has no value."""
+    return nitrotpm_measurements({pcr: subject.value(pcr, Bank.SHA384) for pcr in NITRO_PCRS})

@@ -38,16 +38,20 @@ def reference_values(prediction: Prediction) -> dict[str, Any]:
 
 
 def nitrotpm(prediction: Prediction) -> str:
-    """The output of ``nitro-tpm-pcr-compute``, byte for byte (without the newline at the end).
+    """The NitroTPM form of a prediction; see ``nitrotpm_measurements``.
 
     Raises InvalidInputError without the bank SHA-384, UnpredictableError if one of the PCRs has no value.
     """
     if Bank.SHA384 not in prediction.banks:
         raise InvalidInputError("the NitroTPM form has the SHA-384 bank only, and it was not predicted")
-    values = {f"PCR{pcr}": prediction.value(pcr, Bank.SHA384).hex() for pcr in NITRO_PCRS}
+    return nitrotpm_measurements({pcr: prediction.value(pcr, Bank.SHA384) for pcr in NITRO_PCRS})
+
+
+def nitrotpm_measurements(values: Mapping[int, bytes]) -> str:
+    """SHA-384 values by PCR as ``nitro-tpm-pcr-compute`` prints them, byte for byte but for the newline at the end."""
     # The tool keeps its map sorted by name, so PCR12 stands before PCR4.
-    measurements = dict(sorted({"HashAlgorithm": _NITRO_HASH, **values}.items()))
-    return json.dumps({"Measurements": measurements}, indent=2)
+    named = {"HashAlgorithm": _NITRO_HASH} | {f"PCR{pcr}": value.hex() for pcr, value in values.items()}
+    return json.dumps({"Measurements": dict(sorted(named.items()))}, indent=2)
 
 
 def _pcr(entry: PredictedPcr | Unpredictable) -> dict[str, Any]:
