@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 # Between leaf and root. AWS uses three, TPM makers one or two.
 MAX_INTERMEDIATES: Final = 8
 MAX_CERTIFICATE: Final = 8192
+_MAX_SUBJECT: Final = 256
 # What cryptography raises for bytes that are no certificate, or for a part of one that it reads only when asked.
 UNREADABLE: Final = (
+    TypeError,
     ValueError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -88,10 +90,12 @@ def verify_path(
 def subject(certificate: x509.Certificate) -> str:
     """The certificate's subject for a message; its serial number if it has no subject that can be read."""
     try:
-        text = certificate.subject.rfc4514_string()
+        text = certificate.subject.rfc4514_string()[:_MAX_SUBJECT]
     except UNREADABLE:
         text = ""
-    return text or f"certificate {certificate.serial_number:x}"
+    # Whoever made the certificate chose the name; it must not steer the terminal that shows it.
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return printable or f"certificate {certificate.serial_number:x}"
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -100,7 +100,7 @@ def evidence_of_document(document: VerifiedNitroDocument) -> VerifiedEvidence:
     claims: dict[str, str | bytes] = {name: value for name, value in stated.items() if value is not None}
     return VerifiedEvidence(
         kind=EvidenceKind.NITROTPM,
-        pcrs=MappingProxyType({"sha384": document.pcrs}),
+        pcrs=MappingProxyType({"sha384": document.sha384_pcrs}),
         trust=document.trust,
         nonce=document.nonce,
         time=document.timestamp,

@@ -85,7 +85,7 @@ class UntrustedDocument:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedNitroDocument:
-    """What AWS vouches for. ``pcrs`` are SHA-384 values by index, read-only.
+    """What AWS vouches for. ``sha384_pcrs`` are values by index, read-only.
 
     ``nonce`` is ``None`` if the caller said that freshness is not checked. ``public_key`` and ``user_data`` are what
     the node asked to have signed: authentic, but the node's own words.
@@ -94,7 +94,7 @@ class VerifiedNitroDocument:
     kind: NitroKind
     module_id: str
     timestamp: datetime
-    pcrs: Mapping[int, bytes]
+    sha384_pcrs: Mapping[int, bytes]
     nonce: bytes | None
     user_data: bytes | None
     public_key: bytes | None

@@ -330,7 +330,7 @@ def test_a_nitrotpm_document_is_evidence_with_its_claims() -> None:
     document = verify_document(nitro_document(public_key=b"key"), [nitro_chain()[0].certificate], NONCE, AT)
     evidence = evidence_of_document(document)
     assert (evidence.kind, evidence.time, evidence.trust.kind) == (EvidenceKind.NITROTPM, AT, TrustKind.CERTIFICATE)
-    assert evidence.pcrs == {"sha384": document.pcrs}
+    assert evidence.pcrs == {"sha384": document.sha384_pcrs}
     assert evidence.claims == {"module_id": document.module_id, "user_data": b"user data", "public_key": b"key"}
 
 

@@ -64,7 +64,7 @@ def aws_root(document: bytes) -> x509.Certificate:
 def test_an_enclave_document_of_aws_is_verified(path: str, module_id: str) -> None:
     data = inner_document(public(path))
     document = verify_document(data, [aws_root(data)], UNCHECKED, document_time(data))
-    assert (document.kind, document.module_id, len(document.pcrs)) == (NitroKind.ENCLAVE, module_id, 16)
+    assert (document.kind, document.module_id, len(document.sha384_pcrs)) == (NitroKind.ENCLAVE, module_id, 16)
     assert document.trust.detail.startswith(f"certificate CN={module_id}.us-east-1.aws")
 
 

@@ -37,7 +37,7 @@ def test_a_document_is_verified() -> None:
     assert document.kind == NitroKind.NITROTPM
     assert document.module_id.startswith("i-0123456789abcdef0-tpm")
     assert document.timestamp == AT
-    assert document.pcrs == {index: bytes([index]) * 48 for index in range(24)}
+    assert document.sha384_pcrs == {index: bytes([index]) * 48 for index in range(24)}
     assert (document.nonce, document.user_data, document.public_key) == (NONCE, b"user data", None)
     assert document.trust.kind == TrustKind.CERTIFICATE
 
@@ -51,7 +51,7 @@ def test_a_tag_and_a_map_of_known_length_are_the_same_document() -> None:
 def test_an_enclave_document_is_told_from_a_nitrotpm_one() -> None:
     pcrs = {index: bytes(48) for index in range(16)}
     document = verify(nitro_document(nitrotpm_pcrs=..., pcrs=pcrs))
-    assert (document.kind, document.pcrs) == (NitroKind.ENCLAVE, pcrs)
+    assert (document.kind, document.sha384_pcrs) == (NitroKind.ENCLAVE, pcrs)
 
 
 def test_another_nonce_is_refused() -> None:

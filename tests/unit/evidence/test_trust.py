@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from builder.errors import InvalidInputError, NotVerifiedError
-from builder.evidence.certificates import MAX_CERTIFICATE, fingerprint, parse_certificate, verify_path
+from builder.evidence.certificates import MAX_CERTIFICATE, fingerprint, parse_certificate, subject, verify_path
 from builder.evidence.freshness import NoNonce
 from builder.evidence.public_area import PublicArea, parse_public
 from builder.evidence.signature import parse_signature
@@ -176,6 +176,11 @@ def test_a_certificate_of_another_type_of_key_is_refused() -> None:
     key: Any = ed25519.Ed25519PrivateKey.generate()
     with pytest.raises((NotVerifiedError, InvalidInputError)):
         chained(issue("leaf", ROOT, key=key))
+
+
+def test_a_name_in_a_message_cannot_steer_a_terminal() -> None:
+    assert subject(issue("a\x1b[2Jb", ROOT).certificate) == "CN=a\N{REPLACEMENT CHARACTER}[2Jb"
+    assert subject(AK_CERTIFICATE.certificate).startswith("certificate ")
 
 
 @pytest.mark.parametrize("data", [b"", b"0\0", b"-----BEGIN CERTIFICATE-----\n"])
