@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # The largest area seen for a CCEL is 1 MiB; a firmware log has some 50 KiB and 150 events.
-MAX_LOG_BYTES = 8 << 20
+MAX_LOG_BYTES = 4 << 20
 MAX_EVENTS = 50_000
 MAX_DIGESTS = 16
 SHA1_ID = 0x0004

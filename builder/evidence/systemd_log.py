@@ -25,7 +25,7 @@ from builder.measurement.pcr import PCR_COUNT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_LOG_BYTES = 8 << 20
+MAX_LOG_BYTES = 4 << 20
 MAX_RECORDS = 50_000
 _SEPARATOR = b"\x1e"
 _MAX_DIGESTS = 16
