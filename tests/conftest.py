@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Programs of other people that judge what we make. Not part of bedplate, hence not of its toolchain.
 # mkosi is there for its sandbox, in which every program of a tree runs.
-ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool", "tpm2-tools")
+ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool", "swtpm", "tpm2-tools")
 
 
 def _tree(packages: Sequence[str]) -> Toolchain:

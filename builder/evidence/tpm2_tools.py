@@ -5,7 +5,7 @@ Message: the TPMS_ATTEST. Signature: a TPMT_SIGNATURE (``-f tss``, the default) 
 serialized   C structures of tpm2-tss as they lie in memory, little-endian: TPML_PCR_SELECTION (132 bytes, 16 entries
              of which ``count`` are used), a 32 bit number of lists, that many TPML_DIGEST (532 bytes, 8 digests of
              64 bytes each of which ``count`` are used). tpm2-tools, lib/pcr.c, pcr_fwrite_serialized.
-marshaled    the same lists in the TPM's own wire format. lib/pcr.c, pcr_fwrite_marshaled.
+marshaled    the same lists in the TPM's own wire format (tpm2-tools after 5.7). lib/pcr.c, pcr_fwrite_marshaled.
 values       the digests one after the other; the selection is the quote's.
 """
 
