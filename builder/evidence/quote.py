@@ -15,7 +15,7 @@ from builder.errors import NotVerifiedError
 from builder.evidence.attest import parse_quote
 from builder.evidence.freshness import check_nonce
 from builder.evidence.pcr_selection import composite_digest, select_values
-from builder.evidence.signature import check_signature
+from builder.evidence.trust import check_statement
 
 if TYPE_CHECKING:
     from builder.evidence.attest import Clock
@@ -56,8 +56,7 @@ def verify_quote(
     Raises NotVerifiedError with every reason of the first step that fails, InvalidInputError or MalformedImageError
     if the statement breaks its format or names an algorithm that is not supported.
     """
-    _check_scheme(signature, ak)
-    quote = parse_quote(check_signature(ak.key, signature, attest, allow_sha1=allow_sha1))
+    quote = parse_quote(check_statement(ak, signature, attest, allow_sha1=allow_sha1))
     fresh = check_nonce(nonce, quote.extra_data)
     values = select_values(quote.selection, pcr_values)
     if not hmac.compare_digest(composite_digest(quote.selection, values, signature.hash), quote.pcr_digest):
@@ -65,13 +64,3 @@ def verify_quote(
             "the PCR values are not those of the quote", ("the digest over the given values is not the quoted one",)
         )
     return VerifiedQuote(values, ak, fresh, quote.clock, quote.firmware_version, quote.qualified_signer, signature.hash)
-
-
-def _check_scheme(signature: TpmSignature, ak: TrustedAk) -> None:
-    """A key that is bound to a scheme cannot have signed with another (TPM 2.0 Library, Part 1, 27.3.3)."""
-    area = ak.public_area
-    if area is None or area.scheme is None:
-        return
-    if (signature.scheme, signature.hash) != (area.scheme, area.scheme_hash):
-        used, bound = f"{signature.scheme} over {signature.hash}", f"{area.scheme} over {area.scheme_hash}"
-        raise NotVerifiedError("the signature is not valid", (f"it is {used}, the attestation key signs {bound} only",))

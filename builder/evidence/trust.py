@@ -7,6 +7,10 @@ certified      another attestation key, itself trusted, states with TPM2_Certify
                says nothing about when, unless a nonce was asked for, and is as good as the trust in the certifier.
 first use      the key came with the evidence. It proves only that the evidence was made by one holder of one key.
 
+A key that is given without its public area has attributes that nobody here knows. Whoever vouches for it (the caller
+who pins it, the authority that certified it) also vouches that it is a restricted signing key of a TPM; with any other
+key its holder can write quotes as he likes.
+
 Not here: TPM2_MakeCredential and TPM2_ActivateCredential. A usual endorsement key cannot sign; that it shares a TPM
 with an attestation key is shown by a dialogue in which the verifier keeps a secret, and leaves no record that anybody
 else could check. Whoever held that dialogue pins the key.
@@ -129,7 +133,7 @@ def trust_certified_key(
     Raises NotVerifiedError if the signature is not the certifier's, the Name is not that of ``public_area``, the
     nonce is another, or the key is no attestation key; and as ``parse_certify``.
     """
-    attest = parse_certify(check_signature(certifier.key, signature, statement))
+    attest = parse_certify(check_statement(certifier, signature, statement))
     check_nonce(nonce, attest.extra_data)
     require_attestation_key(public_area)
     if not hmac.compare_digest(attest.name, public_area.name):
@@ -139,6 +143,23 @@ def trust_certified_key(
         )
     detail = f"certified by the key {key_fingerprint(certifier.key)}"
     return TrustedAk(public_area.key, Trust(TrustKind.CERTIFIED_KEY, detail, certifier.trust), public_area)
+
+
+def check_statement(ak: TrustedAk, signature: TpmSignature, statement: bytes, *, allow_sha1: bool = False) -> bytes:
+    """``statement``, if ``ak`` signed it.
+
+    Raises NotVerifiedError as ``check_signature``, and if the key's public area binds it to another scheme or hash:
+    it cannot have signed with this one (TPM 2.0 Library, Part 2, 12.2.3.5 "TPMS_RSA_PARMS" and 12.2.3.6).
+    """
+    area = ak.public_area
+    if area is not None and area.scheme is not None:
+        used, bound = (signature.scheme, signature.hash), (area.scheme, area.scheme_hash)
+        if used != bound:
+            raise NotVerifiedError(
+                "the signature is not valid",
+                (f"it is {' over '.join(used)}, the attestation key signs {bound[0]} over {bound[1]} only",),
+            )
+    return check_signature(ak.key, signature, statement, allow_sha1=allow_sha1)
 
 
 def load_public_key(pem: bytes) -> PublicKey:
