@@ -34,6 +34,7 @@ MAX_CERTIFICATE: Final = 8192
 _MAX_SUBJECT: Final = 256
 # What cryptography raises for bytes that are no certificate, or for a part of one that it reads only when asked.
 UNREADABLE: Final = (
+    KeyError,
     TypeError,
     ValueError,
     UnsupportedAlgorithm,
