@@ -15,7 +15,7 @@ INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
 .PHONY: release setup test docs reference clean
 
 release: setup
-	@test -d $(KEYS) || $(BEDPLATE) keys $(KEYS) >/dev/null
+	@test -d $(KEYS) || $(BEDPLATE) keys new $(KEYS) >/dev/null
 	@set -e; \
 	build=$$($(BEDPLATE) build $(IMAGE)); \
 	release=$$($(BEDPLATE) sign "$$build" --keys $(KEYS) --force); \
@@ -70,10 +70,12 @@ $(VENV)/.host-packages:
 	touch $@
 
 $(INSTALLED): pyproject.toml $(VENV)/.host-packages
+	@echo "installing bedplate into $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --editable .
 	@touch $@
 
 $(INSTALLED_FOR_TESTS): pyproject.toml $(INSTALLED)
+	@echo "installing what the tests need into $(VENV) ..." >&2
 	@$(VENV)/bin/pip install --quiet --editable '.[dev,docs]'
 	@touch $@

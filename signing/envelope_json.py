@@ -138,7 +138,7 @@ def _field(value: object, where: str, name: str, kind: type) -> Any:
 def _base64(text: str, name: str) -> bytes:
     """Decode either alphabet of RFC 4648 (sections 4 and 5), not both at once."""
     standard = text
-    if not {"+", "/"} & set(text):
+    if ("-" in text or "_" in text) and "+" not in text and "/" not in text:
         standard = text.translate(_URL_SAFE)
     try:
         decoded = base64.b64decode(standard, validate=True)

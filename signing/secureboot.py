@@ -32,7 +32,7 @@ from signing.errors import InvalidKeyError, InvalidRequestError, MalformedSignat
 from signing.esl import build_x509_list, parse_signature_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 VARIABLES = ("PK", "KEK", "db")
 OWNER_FILE = "owner.guid"
@@ -112,19 +112,52 @@ def generate_identity(name: str, owner: uuid.UUID, now: datetime) -> GeneratedId
     Raises InvalidRequestError for a name that is not 1 to 40 lower-case letters, digits and hyphens.
     """
     _check_name(name)
+    files = {OWNER_FILE: IdentityFile(f"{owner}\n".encode(), PUBLIC_MODE)}
+    for variable in VARIABLES:
+        files |= _new_key(name, variable, owner, now)
+    return GeneratedIdentity(_identity_of(files), files)
+
+
+def rotate_identity(
+    files: Mapping[str, bytes], name: str, variables: Collection[str], now: datetime
+) -> GeneratedIdentity:
+    """An identity with new keys for ``variables`` (of PK, KEK and db) and everything else, the owner too, as it was.
+
+    ``files`` are all files of the old identity. Raises InvalidRequestError if nothing is to be rotated, or something
+    that is none of the three; InvalidKeyError if the old identity is broken.
+    """
+    _check_name(name)
+    unknown = sorted(set(variables) - set(VARIABLES))
+    if unknown or not variables:
+        raise InvalidRequestError(
+            f"cannot rotate {' '.join(unknown) or 'nothing'}", hint=f"name one or more of {' '.join(VARIABLES)}"
+        )
+    owner = load_identity(files).owner
+    rotated = {
+        file: IdentityFile(content, PRIVATE_MODE if file.endswith(".key") else PUBLIC_MODE)
+        for file, content in files.items()
+    }
+    for variable in VARIABLES:
+        if variable in variables:
+            rotated |= _new_key(name, variable, owner, now)
+    return GeneratedIdentity(_identity_of(rotated), rotated)
+
+
+def _new_key(name: str, variable: str, owner: uuid.UUID, now: datetime) -> dict[str, IdentityFile]:
     if now.tzinfo is None:
         raise InvalidRequestError("the creation time has no time zone")
-    files = {OWNER_FILE: IdentityFile(f"{owner}\n".encode(), PUBLIC_MODE)}
-    certificates = {}
-    for variable in VARIABLES:
-        generated = keys.generate(keys.Algorithm.RSA_PKCS1_SHA256)
-        certificate = _certificate(name, variable, generated.private_pem, now)
-        certificates[variable] = certificate.public_bytes(Encoding.DER)
-        files[f"{variable}.key"] = IdentityFile(generated.private_pem, PRIVATE_MODE)
-        files[f"{variable}.crt"] = IdentityFile(certificate.public_bytes(Encoding.PEM), PUBLIC_MODE)
-        files[f"{variable}.esl"] = IdentityFile(build_x509_list(owner, certificates[variable]), PUBLIC_MODE)
-    identity = SecureBootIdentity(owner, certificates["PK"], certificates["KEK"], certificates["db"])
-    return GeneratedIdentity(identity, files)
+    generated = keys.generate(keys.Algorithm.RSA_PKCS1_SHA256)
+    certificate = _certificate(name, variable, generated.private_pem, now)
+    signature_list = build_x509_list(owner, certificate.public_bytes(Encoding.DER))
+    return {
+        f"{variable}.key": IdentityFile(generated.private_pem, PRIVATE_MODE),
+        f"{variable}.crt": IdentityFile(certificate.public_bytes(Encoding.PEM), PUBLIC_MODE),
+        f"{variable}.esl": IdentityFile(signature_list, PUBLIC_MODE),
+    }
+
+
+def _identity_of(files: Mapping[str, IdentityFile]) -> SecureBootIdentity:
+    return load_identity({name: file.content for name, file in files.items()})
 
 
 def load_identity(files: Mapping[str, bytes]) -> SecureBootIdentity:

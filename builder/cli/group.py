@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VERBS: Final[dict[str, str]] = {
     "render": "Write the mkosi tree that a definition stands for.",
     "build": "Build the unsigned disk image of a definition.",
-    "keys": "Make the keys that sign releases and their images.",
+    "keys": "Make, show and rotate the keys that sign releases and their images.",
     "sign": "Sign an unsigned build, which makes it a release.",
     "measure": "Predict the PCR values of a UKI or a release.",
     "check": "Check that an image leaves no way in.",

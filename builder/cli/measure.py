@@ -9,7 +9,7 @@ import click
 
 from builder.cli.arguments import Verb
 from builder.cli.output import Format, print_json, print_table, print_text
-from builder.errors import InvalidInputError
+from builder.errors import InvalidInputError, MalformedImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from builder.measurement.prediction import Prediction
 
 _NITROTPM = "nitrotpm"
+_SHOWN_DESCRIPTION = 60
 _MAX_SIGNATURE_LIST_BYTES = 1 << 20
 
 
@@ -79,8 +80,11 @@ def command(
     chosen = tuple(Bank(name) for name in banks) or tuple(Bank)
     if output_format == _NITROTPM:
         chosen = (Bank.SHA384,)
-    with mapped(uki, what="UKI") as view:
-        prediction = predict_uki(view, _secure_boot(lists), chosen)
+    try:
+        with mapped(uki, what="UKI") as view:
+            prediction = predict_uki(view, _secure_boot(lists), chosen)
+    except MalformedImageError as error:
+        raise InvalidInputError(f"{uki} is not a UKI that can be measured: {error}", hint=error.hint) from error
     _print(prediction, output_format, events=events)
 
 
@@ -145,7 +149,7 @@ def _print_tables(prediction: Prediction, *, events: bool) -> None:
     print_table(("PCR", "bank", "value"), rows)
     if events:
         details = [
-            (str(event.pcr), event.description, event.source, bank.value, digest.hex())
+            (str(event.pcr), _short(event.description), event.source, bank.value, digest.hex())
             for entry in prediction.pcrs.values()
             if not isinstance(entry, Unpredictable)
             for event in entry.events
@@ -153,3 +157,8 @@ def _print_tables(prediction: Prediction, *, events: bool) -> None:
         ]
         print_text("")
         print_table(("PCR", "event", "from", "bank", "digest"), details)
+
+
+def _short(text: str) -> str:
+    """A description that fits into a table; the JSON form has all of it."""
+    return text if len(text) <= _SHOWN_DESCRIPTION else f"{text[:_SHOWN_DESCRIPTION]} ..."

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "directory",
     required=True,
     type=click.Path(path_type=Path),
-    help="Directory that `bedplate keys` made. $BEDPLATE_KEY_PASSPHRASE opens encrypted keys.",
+    help="Directory that `bedplate keys new` made. $BEDPLATE_KEY_PASSPHRASE opens encrypted keys.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Directory to make.  [default: beside the build]")
 @click.option("--force", is_flag=True, help="Replace the release that is there.")

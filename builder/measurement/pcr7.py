@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.measurement.boot import Boot
+    from builder.measurement.configuration import SecureBoot
 
 PCR = 7
 # signing.efi has these too, but importing it takes the signing package's dependencies along.
@@ -35,6 +36,12 @@ def events(boot: Boot, measurer: Measurer) -> tuple[Event, ...]:
     Raises what ``image_verification.authority`` raises for an image that firmware would not start.
     """
     secure_boot = boot.configuration.secure_boot
+    authorities = _authorities(boot, measurer) if secure_boot.enabled else ()
+    return (*policy_events(secure_boot, measurer), *authorities)
+
+
+def policy_events(secure_boot: SecureBoot, measurer: Measurer) -> tuple[Event, ...]:
+    """What firmware measures before it starts anything: the variables, whether they exist or not, and the separator."""
     variables = (
         (GLOBAL_VARIABLE, "SecureBoot", _SECURE_BOOT_VALUE[secure_boot.mode]),
         (GLOBAL_VARIABLE, "PK", secure_boot.pk),
@@ -52,8 +59,18 @@ def events(boot: Boot, measurer: Measurer) -> tuple[Event, ...]:
         )
         for guid, name, content in variables
     )
-    authorities = _authorities(boot, measurer) if secure_boot.enabled else ()
-    return (*configured, separator(measurer, PCR), *authorities)
+    return (*configured, separator(measurer, PCR))
+
+
+def authority_event(entry: bytes, image: str, measurer: Measurer) -> Event:
+    """The use of a db entry (EFI_SIGNATURE_DATA) that lets ``image`` run; firmware measures each entry once a boot."""
+    return measurer.event(
+        PCR,
+        EventType.EV_EFI_VARIABLE_AUTHORITY,
+        variable_data(IMAGE_SECURITY_DATABASE, "db", entry),
+        description=f"entry of db that lets the {image} run",
+        source=_SOURCE,
+    )
 
 
 def variable_data(guid: UUID, name: str, content: bytes) -> bytes:
@@ -73,10 +90,4 @@ def _authorities(boot: Boot, measurer: Measurer) -> Iterator[Event]:
         if entry in measured:  # SecureBootHook measures each entry once a boot
             continue
         measured.add(entry)
-        yield measurer.event(
-            PCR,
-            EventType.EV_EFI_VARIABLE_AUTHORITY,
-            variable_data(IMAGE_SECURITY_DATABASE, "db", entry.encode()),
-            description=f"entry of db that lets the {image.source} run",
-            source=_SOURCE,
-        )
+        yield authority_event(entry.encode(), image.source, measurer)

@@ -50,9 +50,7 @@ def require_toolchain(cache: Cache) -> Toolchain:
     """The finished tree. Raises ToolMissingError for verbs that use the tree but never make one."""
     toolchain = find_toolchain(cache)
     if toolchain is None:
-        raise ToolMissingError(
-            f"there is no toolchain tree in {cache.toolchains}", hint="`bedplate build` and `make setup` make it"
-        )
+        raise ToolMissingError(f"there is no toolchain tree in {cache.toolchains}", hint="`bedplate build` makes it")
     return toolchain
 
 

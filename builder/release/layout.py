@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+NO_RELEASE_HINT: Final = "`bedplate sign` makes one of an unsigned build"
 BUILD_RECORD: Final = "build.json"
 STATEMENTS: Final = "release.intoto.jsonl"
 REFERENCE_VALUES: Final = "reference-values.json"

@@ -13,6 +13,7 @@ from builder.measurement.configuration import SecureBootMode
 from builder.measurement.phases import Phase
 from builder.release.layout import (
     MAX_RECORD_BYTES,
+    NO_RELEASE_HINT,
     REFERENCE_VALUES,
     Names,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from builder.vm.recorder import RecordedChange
 
 BOOT_TIMEOUT: Final = 600.0
+_SHOWN_DESCRIPTION: Final = 80
 
 _EXPLANATIONS: Final = {
     Outcome.NOT_LOADED: "the firmware ran nothing from the disk: it refused the image, or found none",
@@ -53,6 +55,8 @@ class BootProof:
 
 def load_reference(release: Path) -> ReferenceMeasurements:
     """The reference values that a release states. They are only worth something once the release is verified."""
+    if not (release / REFERENCE_VALUES).exists():
+        raise InvalidInputError(f"{release} is no release: it has no {REFERENCE_VALUES}", hint=NO_RELEASE_HINT)
     data = read_bytes(release / REFERENCE_VALUES, what="reference values", limit=MAX_RECORD_BYTES)
     return convert(read_json(data, what=REFERENCE_VALUES), ReferenceMeasurements, what=REFERENCE_VALUES)
 
@@ -107,6 +111,8 @@ def _problems(observed: ObservedBoot, comparisons: tuple[PcrComparison, ...], mo
         problems.append(_EXPLANATIONS[observed.outcome])
     if observed.secure_boot_was_on != (mode is SecureBootMode.ENABLED):
         problems.append(f"Secure Boot was {'on' if observed.secure_boot_was_on else 'off'}, asked for was {mode.value}")
+    if observed.outcome is Outcome.NOT_LOADED:  # then every later PCR differs, and none of them says more
+        return tuple(problems)
     differing = (comparison for comparison in comparisons if comparison.outcome is PcrOutcome.DIFFERS)
     return (*problems, *map(_describe, differing))
 
@@ -119,7 +125,11 @@ def _describe(comparison: PcrComparison) -> str:
     number = difference.index + 1
     if difference.expected is None:
         return f"{text}: extend {number} is one too many"
-    what = f"{difference.expected.description} (from {difference.expected.source})"
+    description = difference.expected.description
+    if len(description) > _SHOWN_DESCRIPTION:
+        description = f"{description[:_SHOWN_DESCRIPTION]} ..."
+    what = f"{description} (from {difference.expected.source})"
     if difference.observed is None:
         return f"{text}: extend {number} is missing, expected {what}"
-    return f"{text}: extend {number} is another one, expected {what}"
+    bank, digest = next(iter(difference.observed.items()))
+    return f"{text}: extend {number} is {bank.value} {digest.hex()}, expected {what}"

@@ -9,7 +9,7 @@ import msgspec
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
 from builder.mkosi.build import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
-from builder.release.layout import BUILD_RECORD, MAX_RECORD_BYTES
+from builder.release.layout import BUILD_RECORD, MAX_RECORD_BYTES, STATEMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,11 @@ def encode_record(record: BuildRecord) -> bytes:
 def load_record(directory: Path) -> BuildRecord:
     """The record of an unsigned build. Raises InvalidInputError if ``directory`` is none."""
     path = directory / BUILD_RECORD
+    if not path.exists():
+        hint = "`bedplate build` makes one"
+        if (directory / STATEMENTS).exists():
+            hint = "this is a release, which is signed already"
+        raise InvalidInputError(f"{directory} is no unsigned build: it has no {BUILD_RECORD}", hint=hint)
     data = read_bytes(path, what="build record", limit=MAX_RECORD_BYTES)
     try:
         return msgspec.json.decode(data, type=BuildRecord)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # The PCRs whose values a release vouches for; 13 and 14 must stay zero.
 BOUND_PCRS: Final = (4, 7, 9, 11, 12, 13, 14)
+# Without these a release says nothing of what boots. PCR 9 may be missing: newer stubs put random bytes into it.
+REQUIRED_PCRS: Final = (4, 7, 11, 12)
 # With this argument a development image says on the command line too what it is.
 _DEVELOPMENT_ARGUMENT: Final = "bedplate.profile=development"
 
@@ -56,7 +58,10 @@ def measure(contents: ImageContents, variables: Mapping[str, bytes], architectur
 
 
 def predictions(contents: ImageContents, variables: Mapping[str, bytes]) -> dict[SecureBootMode, Prediction]:
-    """The predicted boots: Secure Boot with the given variables, and firmware that has no keys enrolled."""
+    """The predicted boots: Secure Boot with the given variables, and firmware that has no keys enrolled.
+
+    Raises UnpredictableError if one of REQUIRED_PCRS has no value, and what ``predict`` raises.
+    """
     states = (
         SecureBoot(
             SecureBootMode.ENABLED,
@@ -67,7 +72,11 @@ def predictions(contents: ImageContents, variables: Mapping[str, bytes]) -> dict
         ),
         SecureBoot(SecureBootMode.DISABLED),
     )
-    return {state.mode: predict_boot(contents.uki_file, contents.initrd, state) for state in states}
+    found = {state.mode: predict_boot(contents.uki_file, contents.initrd, state) for state in states}
+    for prediction in found.values():
+        for pcr in REQUIRED_PCRS:
+            prediction.predicted(pcr)
+    return found
 
 
 def measured_identity(uki: Uki, architecture: str) -> ImageIdentity:

@@ -88,6 +88,11 @@ def sign_build(
         remove_partial(target.parent)
         if target.exists() and (current := _current(target, record, keyring)):
             return SignedRelease(target, current, reused=True)
+        if target.exists() and not force:
+            raise InvalidInputError(
+                f"{target} is there already, and is not the release of this build by these keys",
+                hint="raise the version of the image, or replace what is there with --force",
+            )
         with new_directory(target, replace=force) as partial:
             names = Names(record.stem)
             with reporter.stage("sign the UKI"):

@@ -14,7 +14,7 @@ from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import read_bytes
 from builder.release.claims import check_image, check_provenance
 from builder.release.files import check_files, list_files
-from builder.release.layout import MAX_STATEMENTS_BYTES, STATEMENTS
+from builder.release.layout import MAX_STATEMENTS_BYTES, NO_RELEASE_HINT, STATEMENTS
 from builder.release.signed import SignedStatements, read_signed
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def verify_release(
     if not directory.is_dir():
         raise InvalidInputError(f"{directory} is not a directory")
     listing = list_files(directory)
+    if not (directory / STATEMENTS).exists():
+        raise InvalidInputError(f"{directory} is no release: it has no {STATEMENTS}", hint=NO_RELEASE_HINT)
     data = read_bytes(directory / STATEMENTS, what="release statements", limit=MAX_STATEMENTS_BYTES)
     signed = read_signed(data, trusted, threshold)
     problems = (
@@ -55,10 +57,12 @@ def verify_release(
         *check_files(directory, listing, signed.subjects, signed.bundles),
         *check_image(directory, signed.reference),
         *check_provenance(signed.reference, signed.provenance),
-        *_check_profile(signed.reference.image.profile, allow_development=allow_development),
     )
+    refused = tuple(_check_profile(signed.reference.image.profile, allow_development=allow_development))
     if problems:
-        raise NotVerifiedError(f"{directory} is not what was signed", problems)
+        raise NotVerifiedError(f"{directory} is not what was signed", (*problems, *refused))
+    if refused:
+        raise NotVerifiedError(f"{directory} is what was signed, but not for production", refused)
     return VerifiedRelease(directory, signed.key_ids, signed.reference, signed.provenance, signed.subjects)
 
 

@@ -8,9 +8,17 @@ import pytest
 
 from builder.definition.model import Profile
 from builder.errors import InvalidInputError
-from builder.release.keyring import generate_keyring, load_keyring, load_trusted
-from signing.errors import InvalidKeyError
-from signing.keys import Algorithm
+from builder.measurement.pcr import Bank
+from builder.release.keyring import (
+    expected_pcr7,
+    generate_keyring,
+    load_keyring,
+    load_public_keyring,
+    load_trusted,
+    rotate_keyring,
+)
+from signing.errors import InvalidKeyError, InvalidRequestError
+from signing.keys import Algorithm, generate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +69,7 @@ def test_identities_of_two_profiles_differ_by_name(tmp_path: Path, generated: Pa
 def test_a_directory_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="there are no keys in") as caught:
         load_keyring(tmp_path / "none")
-    assert caught.value.hint == f"`bedplate keys {tmp_path / 'none'}` makes some"
+    assert caught.value.hint == f"`bedplate keys new {tmp_path / 'none'}` makes some"
 
 
 @pytest.mark.parametrize("word", ["", "Production", "production development", "test"])
@@ -88,7 +96,7 @@ def test_keys_without_a_secure_boot_identity_are_refused(keys: Path) -> None:
 
 def test_a_db_key_that_is_not_certified_is_refused(keys: Path) -> None:
     (keys / "secure-boot/db.key").write_bytes((keys / "secure-boot/KEK.key").read_bytes())
-    with pytest.raises(InvalidKeyError, match=r"db.key is not the key of the certificate db.crt beside it"):
+    with pytest.raises(InvalidKeyError, match=r"db.key is not the key of the certificate beside it"):
         load_keyring(keys)
 
 
@@ -101,3 +109,35 @@ def test_a_broken_key_is_told_by_its_path(keys: Path) -> None:
 def test_a_private_key_is_not_taken_for_a_public_one(generated: Path) -> None:
     with pytest.raises(InvalidKeyError, match="public key"):
         load_trusted(generated / "release.key")
+
+
+def test_a_rotation_changes_what_it_is_told_and_nothing_else(keys: Path, tmp_path: Path) -> None:
+    old = load_public_keyring(keys)
+    rotate_keyring(keys, tmp_path / "next", ["db"])
+    new = load_keyring(tmp_path / "next")
+    assert (new.identity.pk, new.identity.kek, new.identity.owner) == (
+        old.identity.pk, old.identity.kek, old.identity.owner
+    )  # fmt: skip
+    assert new.identity.db != old.identity.db
+    assert new.release.public_key == old.release
+    before, after = expected_pcr7(old.identity), expected_pcr7(new.identity)
+    assert all(before[bank] != after[bank] for bank in Bank)
+    assert load_public_keyring(keys) == old, "the old keys stay"
+    private = list((tmp_path / "next").rglob("*.key"))
+    assert len(private) == 4
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in private)
+
+
+@pytest.mark.parametrize("variables", [[], ["dbx"], ["db", "nothing"]])
+def test_a_rotation_of_nothing_or_of_something_else_is_refused(
+    keys: Path, tmp_path: Path, variables: list[str]
+) -> None:
+    with pytest.raises(InvalidRequestError, match="cannot rotate"):
+        rotate_keyring(keys, tmp_path / "next", variables)
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_release_key_that_is_not_the_published_one_is_refused(keys: Path) -> None:
+    (keys / "release.pub").write_bytes(generate(Algorithm.ED25519).public.pem)
+    with pytest.raises(InvalidKeyError, match=r"release.key is not the key of release.pub beside it"):
+        load_keyring(keys)

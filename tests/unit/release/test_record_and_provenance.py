@@ -54,7 +54,7 @@ def test_what_is_no_record_is_refused_with_its_path(tmp_path: Path, data: bytes)
 
 
 def test_a_directory_without_a_record_is_no_build(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="cannot read build record"):
+    with pytest.raises(InvalidInputError, match=r"is no unsigned build: it has no build.json"):
         load_record(tmp_path)
 
 
