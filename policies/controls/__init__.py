@@ -1,9 +1,15 @@
 """The controls, one module per door. A new module is listed here, a new control in its module's ``CONTROLS``."""
 
-from policies.controls import accounts, consoles, remote_shells
+from policies.controls import (
+    accounts,
+    consoles,
+    remote_shells,
+    verity,
+)
 
 ALL = (
     *remote_shells.CONTROLS,
     *consoles.CONTROLS,
     *accounts.CONTROLS,
+    *verity.CONTROLS,
 )
