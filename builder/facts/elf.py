@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import DecodeError, json
 
 from builder.errors import MalformedImageError
+from builder.facts.identities import identities
 from builder.image.binary import BinaryView
 from policies.facts import Elf, Script
 
@@ -28,6 +29,7 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
 _NOTE_BUILD_ID: Final = ("GNU", 3)
 _NOTE_DLOPEN: Final = ("FDO", 0x407C0C0A)
+_NOTE_PACKAGE: Final = ("FDO", 0xCAFE1A7E)
 _MAX_SEGMENTS: Final = 512
 _MAX_DYNAMIC: Final = 1 << 16
 _MAX_NOTES: Final = 1 << 20
@@ -83,13 +85,18 @@ def read_elf(path: str, content: memoryview) -> Elf | None:
             elif segment.kind == _PT_DYNAMIC:
                 _read_dynamic(view, segment, segments, found, is_64=bits == 2)  # noqa: PLR2004
     except MalformedImageError as error:
-        return _elf(found, problem=str(error))
-    return _elf(found, problem=None)
+        return _elf(_identified(found, content), problem=str(error))
+    return _elf(_identified(found, content), problem=None)
+
+
+def _identified(found: dict[str, object], content: memoryview) -> dict[str, object]:
+    is_library = found["soname"] is not None and found["interpreter"] is None
+    return found if is_library else found | {"identities": identities(content)}
 
 
 def _empty(path: str) -> dict[str, object]:
-    found: dict[str, object] = dict.fromkeys(("interpreter", "soname", "rpath", "runpath", "build_id"))
-    return found | {"path": path, "machine": "unknown", "type": "other", "needed": (), "dlopen": ()}
+    found: dict[str, object] = dict.fromkeys(("interpreter", "soname", "rpath", "runpath", "build_id", "packaged_as"))
+    return found | {"path": path, "machine": "unknown", "type": "other", "needed": (), "dlopen": (), "identities": ()}
 
 
 def _elf(found: dict[str, object], problem: str | None) -> Elf:
@@ -150,6 +157,8 @@ def _read_notes(notes: BinaryView, found: dict[str, object]) -> None:
             found["build_id"] = content.hex()
         elif (name, kind) == _NOTE_DLOPEN:
             libraries += _dlopen(content)
+        elif (name, kind) == _NOTE_PACKAGE:
+            found["packaged_as"] = _package(content)
         offset = body + -(-size // 4) * 4
     if libraries:
         found["dlopen"] = tuple(libraries)
@@ -165,6 +174,15 @@ def _dlopen(content: bytes) -> Iterator[str]:
         names = item.get("soname")
         if isinstance(names, list):
             yield from (name for name in names if isinstance(name, str))
+
+
+def _package(content: bytes) -> str | None:
+    """The name in a package note: a JSON object. Raises MalformedImageError if it is none."""
+    try:
+        name = json.decode(content.rstrip(b"\0"), type=dict[str, object]).get("name")
+    except (DecodeError, UnicodeDecodeError):
+        raise MalformedImageError("ELF note", None, "a package note is no JSON object") from None
+    return name if isinstance(name, str) else None
 
 
 def _string(view: BinaryView, start: int, end: int) -> str:

@@ -52,6 +52,14 @@ class Elf(Fact, frozen=True, kw_only=True):
     runpath: Annotated[str | None, about("DT_RUNPATH.")]
     build_id: Annotated[str | None, about("NT_GNU_BUILD_ID, hexadecimal.")]
     dlopen: Annotated[tuple[str, ...], about("Libraries named by .note.dlopen notes (UAPI.13), in order.")]
+    identities: Annotated[
+        tuple[str, ...],
+        about(
+            'What the content of a program shows it to be, whatever it is called: "openssh-server", "busybox" and the'
+            " like, as builder/facts/identities.py lists them; not looked for in libraries, which have a soname."
+        ),
+    ]
+    packaged_as: Annotated[str | None, about("Package that its .note.package section names.")]
     problem: Annotated[str | None, about("What is wrong with the file, if it could not be read whole.")]
 
 

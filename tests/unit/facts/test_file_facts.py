@@ -98,6 +98,43 @@ def test_a_broken_dlopen_note_is_a_problem(content: bytes) -> None:
     assert "dlopen note" in (found.problem or "")
 
 
+def test_a_program_tells_what_it_is_and_a_library_is_not_asked() -> None:
+    text = b"OpenSSH_10.0p2\0/etc/ssh/sshd_config\0"
+    found = [
+        read_elf("/x", memoryview(content + text))
+        for content in (
+            elf(soname="x"),
+            elf(soname="x", interpreter=None),
+            elf(interpreter=None),
+            elf(notes=note(b"FDO", 0x407C0C0A, b"[")),
+        )
+    ]
+    assert [item and item.identities for item in found] == [
+        ("openssh-server",),
+        (),
+        ("openssh-server",),
+        ("openssh-server",),
+    ]
+    client = read_elf("/x", memoryview(elf() + b"OpenSSH_10.0p2\0/etc/ssh/ssh_config\0"))
+    assert client is not None
+    assert client.identities == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "complaint"),
+    [
+        (b'{"type":"deb","name":"openssh-server"}', "openssh-server", ""),
+        (b'{"name":1}', None, ""),
+        (b"[]", None, "package note"),
+    ],
+)
+def test_a_package_note_names_the_package(content: bytes, name: str | None, complaint: str) -> None:
+    found = read_elf("/x", memoryview(elf(notes=note(b"FDO", 0xCAFE1A7E, content))))
+    assert found is not None
+    assert found.packaged_as == name
+    assert complaint in (found.problem or "") if complaint else found.problem is None
+
+
 def test_objects_are_no_programs_and_scripts_need_to_be_executable() -> None:
     found = programs(
         tree(
