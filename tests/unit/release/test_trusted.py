@@ -1,0 +1,194 @@
+"""What makes a release's reference measurements trusted, and what makes a list of revocations believed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.errors import InvalidInputError, NotVerifiedError
+from builder.measurement.configuration import SecureBootMode
+from builder.measurement.phases import Phase
+from builder.release.revocations import Revocation, VerifiedRevocations, load_revocations, sign_revocations
+from builder.release.statements import PAYLOAD_TYPE, REFERENCE_MEASUREMENTS, encode_statement
+from builder.release.trusted import TrustedReference, load_trusted_reference
+from signing import dsse, envelope_json
+from signing.errors import InvalidRequestError
+from tests.nodes import FINISHED, SIGNER, SUBJECTS, reference, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from signing.signer import FileSigner
+
+TRUSTED = [SIGNER.public_key]
+STATED = reference()
+DATA = signed(STATED)
+ENTRY = Revocation(digest="00" * 32, reason="leaked")
+
+
+def sealed(statement: Any, payload_type: str = PAYLOAD_TYPE) -> bytes:
+    payload = statement if isinstance(statement, bytes) else json.dumps(statement).encode()
+    return envelope_json.encode(dsse.sign(payload_type, payload, [SIGNER]))
+
+
+def statement() -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(encode_statement(REFERENCE_MEASUREMENTS, STATED, SUBJECTS))
+    return value
+
+
+def test_the_statements_of_a_release_are_read_without_its_image() -> None:
+    loaded = load_trusted_reference(DATA, TRUSTED)
+    assert loaded.reference == STATED
+    assert loaded.key_ids == (SIGNER.public_key.key_id,)
+    assert loaded.finished == FINISHED
+    assert {boot.mode for boot in loaded.boots} == {SecureBootMode.ENABLED, SecureBootMode.DISABLED}
+    assert set(loaded.boots[0].pcrs[11].phases) == set(Phase)
+
+
+def test_a_single_envelope_and_a_bundle_are_read_too() -> None:
+    envelope = envelope_json.decode(DATA.split(b"\n")[0])
+    for data in (envelope_json.encode(envelope), envelope_json.encode_bundle(envelope, SIGNER.public_key)):
+        loaded = load_trusted_reference(data, TRUSTED)
+        assert loaded.reference == STATED
+        assert loaded.finished is None
+
+
+def test_a_statement_that_is_not_canonical_is_read_alike() -> None:
+    loaded = load_trusted_reference(sealed(json.dumps(statement(), indent=1).encode()), TRUSTED)
+    assert loaded.reference == STATED
+
+
+def test_a_trusted_reference_cannot_be_made_by_hand() -> None:
+    loaded = load_trusted_reference(DATA, TRUSTED)
+    with pytest.raises(TypeError, match="load_trusted_reference"):
+        TrustedReference(STATED, "", (), None, (), frozenset(), object())
+    with pytest.raises(ValueError, match="proof"):
+        dataclasses.replace(loaded, key_ids=())  # type: ignore[call-arg]
+
+
+def test_another_signer_is_refused(signers: tuple[FileSigner, ...]) -> None:
+    with pytest.raises(NotVerifiedError, match="not signed by keys that you trust"):
+        load_trusted_reference(DATA, [signers[0].public_key])
+
+
+def test_too_few_signers_are_refused(signers: tuple[FileSigner, ...]) -> None:
+    with pytest.raises(NotVerifiedError, match="not signed by keys that you trust"):
+        load_trusted_reference(DATA, [*TRUSTED, signers[0].public_key], threshold=2)
+
+
+def test_no_trusted_keys_is_an_error() -> None:
+    with pytest.raises(InvalidRequestError, match="no trusted keys"):
+        load_trusted_reference(DATA, [])
+
+
+def test_every_byte_of_the_payload_counts() -> None:
+    envelope = envelope_json.decode(DATA.split(b"\n")[0])
+    changed = dataclasses.replace(envelope, payload=envelope.payload.replace(b'"1.0.0"', b'"9.0.0"'))
+    with pytest.raises(NotVerifiedError):
+        load_trusted_reference(envelope_json.encode(changed), TRUSTED)
+
+
+def test_an_unsigned_statement_beside_a_signed_one_is_refused(signers: tuple[FileSigner, ...]) -> None:
+    other = dsse.sign(PAYLOAD_TYPE, b"{}", [signers[0]])
+    with pytest.raises(NotVerifiedError) as caught:
+        load_trusted_reference(DATA + envelope_json.encode(other) + b"\n", TRUSTED)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["envelope 3"]
+
+
+def _pcr(edit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    value = statement()
+    edit(value["predicate"]["reference_values"]["enabled"]["pcrs"])
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (sealed(statement(), "text/plain"), "payload type"),
+        (sealed(statement() | {"predicateType": "https://example.com"}), "no statement of reference measurements"),
+        (sealed(statement() | {"_type": "x"}), "has the type"),
+        (sealed(statement() | {"subject": []}), "no subject"),
+        (sealed(statement() | {"more": 1}), "unknown field"),
+        (sealed(json.dumps(statement()).replace('"subject":', '"subject": [], "subject":').encode()), "key twice"),
+        (sealed(_pcr(lambda pcrs: pcrs.update({"24": pcrs["4"]}))), "no PCR"),
+        (sealed(_pcr(lambda pcrs: pcrs.update({"04": pcrs["4"]}))), "no PCR"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="00"))), "has 1 bytes"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="zz" * 32))), "reference values"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(md5="00" * 16))), "reference values"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"].update(values={}))), "has no value"),
+        (sealed(_pcr(lambda pcrs: pcrs["11"]["phases"].update(later={}))), "reference values"),
+        (b"{}", "no statements"),
+        (b"", "no statements"),
+        (b'{"mediaType": "x"}', "no dsseEnvelope"),
+        (DATA + DATA, "two statements"),
+    ],
+)  # fmt: skip
+def test_what_was_signed_must_be_reference_measurements(value: bytes, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        load_trusted_reference(value, TRUSTED)
+
+
+def test_values_under_the_name_of_another_mode_are_refused() -> None:
+    value = statement()
+    modes = value["predicate"]["reference_values"]
+    modes["enabled"], modes["disabled"] = modes["disabled"], modes["enabled"]
+    with pytest.raises(InvalidInputError, match="are of"):
+        load_trusted_reference(sealed(value), TRUSTED)
+
+
+def test_revocations_are_read_as_they_were_signed() -> None:
+    entries = [ENTRY, Revocation(name="node", version="1", reason="old")]
+    loaded = load_revocations(sign_revocations(entries, FINISHED, [SIGNER]), TRUSTED)
+    assert loaded.revoked == tuple(entries)
+    assert loaded.issued == FINISHED
+    assert loaded.key_ids == (SIGNER.public_key.key_id,)
+
+
+def test_revocations_of_others_are_refused(signers: tuple[FileSigner, ...]) -> None:
+    with pytest.raises(NotVerifiedError, match="not signed by keys that you trust"):
+        load_revocations(sign_revocations([ENTRY], FINISHED, [signers[0]]), TRUSTED)
+
+
+def test_revocations_cannot_be_made_by_hand() -> None:
+    with pytest.raises(TypeError, match="load_revocations"):
+        VerifiedRevocations(datetime.now(UTC), (), (), object())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"name": "node"}, {"version": "1"}, {"digest": "00" * 32, "name": "node", "version": "1"}],
+)
+def test_a_revocation_names_one_release_in_one_way(members: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="either a digest, or"):
+        Revocation(reason="leaked", **members)
+
+
+def _revocations(**changes: Any) -> bytes:
+    value = json.loads(envelope_json.decode(sign_revocations([ENTRY], FINISHED, [SIGNER])).payload)
+    return sealed(value | changes)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (sealed(statement()), "predicate type"),
+        (_revocations(predicate={"issued": "2026-01-01T00:00:00+00:00", "revoked": []}), "subject"),
+        (_revocations(predicate={"issued": FINISHED.isoformat(), "revoked": [{"reason": "x"}]}), "either a digest"),
+        (_revocations(predicate={"issued": FINISHED.isoformat(), "revoked": [{"digest": "00" * 32}]}), "reason"),
+        (_revocations(predicate={"issued": FINISHED.isoformat()}), "revoked"),
+        (sealed(b"{}", "text/plain"), "payload type"),
+        (b"no json", "no list of revocations"),
+    ],
+)
+def test_what_was_signed_must_be_revocations(data: bytes, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        load_revocations(data, TRUSTED)
+
+
+def test_revocations_need_a_time_zone() -> None:
+    with pytest.raises(InvalidInputError, match="no time zone"):
+        sign_revocations([ENTRY], FINISHED.replace(tzinfo=None), [SIGNER])
