@@ -4,6 +4,7 @@ from policies.controls import (
     accounts,
     consoles,
     remote_shells,
+    storage,
     verity,
 )
 
@@ -12,4 +13,5 @@ ALL = (
     *consoles.CONTROLS,
     *accounts.CONTROLS,
     *verity.CONTROLS,
+    *storage.CONTROLS,
 )

@@ -1,0 +1,220 @@
+"""Door "integrity": what is mounted, and what could be written or executed there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from policies.control import Door, Parameter, Severity, control
+from policies.effective import about_profile, kernel_arguments, profiles
+from policies.finding import about_name, about_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.control import Parameters
+    from policies.facts import Area, Facts, Mount
+    from policies.finding import Finding
+
+_SAFE: Final = ("nosuid", "nodev", "noexec")
+_UNDO: Final = {"suid": "nosuid", "dev": "nodev", "exec": "noexec", "rw": "ro"}
+# In memory, or a view of the kernel: gone with the machine.
+_MEMORY: Final = frozenset(
+    {
+        "tmpfs", "ramfs", "devtmpfs", "devpts", "proc", "sysfs", "cgroup", "cgroup2", "mqueue", "hugetlbfs", "debugfs",
+        "tracefs", "configfs", "securityfs", "fusectl", "bpf", "pstore", "efivarfs", "binfmt_misc", "autofs",
+    }
+)  # fmt: skip
+_READ_ONLY: Final = frozenset({"erofs", "squashfs", "iso9660", "cramfs"})
+_NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
+_MAKES_OR_GROWS: Final = ("x-systemd.makefs", "x-systemd.growfs", "x-systemd.pcrfs")
+_ENLARGE: Final = ("systemd-repart.service", "systemd-growfs-root.service")
+
+
+@control(
+    "ZOA-707",
+    door=Door.INTEGRITY,
+    severity=Severity.HIGH,
+    title="What is mounted is read-only, or nosuid, nodev and noexec",
+    references=("NIST SP 800-53 CM-7(5)", "CIS Debian Linux 12 Benchmark 1.1.2"),
+)
+def safe_mount_options(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: every mount unit that is not masked and every line of fstab, in root and initrd, has the option
+    "ro" or all of nosuid, nodev and noexec, and no later option takes them back.
+
+    Why it matters: in a directory that can be written and executed an intruder keeps programs that were never
+    measured; nodev and nosuid keep away devices and rights.
+
+    Example: systemd's own tmp.mount leaves noexec out.
+
+    Fix: a drop-in for the unit with Options=..., or remove the unit if nothing needs the mount.
+
+    Known limits: what PID 1 mounts itself (/run, /dev, /dev/shm) and mounts made by programs are not in any file; /run
+    is nosuid and nodev, but not noexec. The initrd's own root is a tmpfs that can be written until the switch.
+    """
+    for area in facts.areas:
+        for mount in area.configuration.mounts:
+            if mount.type == "swap":
+                continue
+            missing = [option for option in _SAFE if option not in _options(mount)]
+            if missing and _is_writable(mount):
+                message = f"is mounted for writing without {', '.join(missing)}"
+                yield _about(area, mount, message)
+
+
+@control(
+    "ZOA-708",
+    door=Door.INTEGRITY,
+    severity=Severity.HIGH,
+    title="Nothing that outlives the machine is mounted for writing, unless it is encrypted",
+    references=("NIST SP 800-53 SC-28", "NIST SP 800-53 SC-28(1)"),
+    parameters=(
+        Parameter("encrypted", (), 'Sources that are encrypted or on another machine, such as "/dev/mapper/state".'),
+    ),
+)
+def no_persistent_storage(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: every mount unit that is not masked and every line of fstab that is not read-only has a type that
+    lives in memory, unless the parameter "encrypted" names its source. A type that is left open is taken for a disk's.
+
+    Why it matters: what a node writes to a disk can be read by whoever gets the disk, and what it reads there on the
+    next boot was not measured.
+
+    Example: fstab has LABEL=data /var ext4 defaults.
+
+    Fix: use a tmpfs, or a volume whose key is sealed to the measured boot, named in the pack.
+
+    Known limits: that a source is encrypted is the pack's word; bind mounts and overlays are taken for disks.
+    """
+    for area in facts.areas:
+        for mount in area.configuration.mounts:
+            if mount.type in _MEMORY or mount.type == "swap" or mount.what in parameters["encrypted"]:
+                continue
+            if _is_writable(mount):
+                yield _about(area, mount, f"is mounted for writing from {mount.what}, which outlives the machine")
+
+
+@control(
+    "ZOA-709",
+    door=Door.INTEGRITY,
+    severity=Severity.HIGH,
+    title="systemd does not look for partitions to mount on its own",
+    references=("NIST SP 800-53 CM-7",),
+    needs=("uki",),
+)
+def no_automatic_partitions(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: if root or initrd has systemd-gpt-auto-generator, every profile has systemd.gpt_auto=no, and no
+    other value.
+
+    Why it matters: the generator mounts or swaps on whatever partition of the boot disk has the right type: someone who
+    can add a partition to the disk gives the node a /var, a /home, a /srv or swap.
+
+    Example: the generator is in the root and the command line does not mention it.
+
+    Fix: systemd.gpt_auto=no on the command line, or remove the generator.
+
+    Known limits: none known.
+    """
+    has_generator = [
+        generator
+        for area in facts.areas
+        for generator in area.systemd.generators
+        if generator.name == "systemd-gpt-auto-generator" and not generator.masked
+    ]
+    if not has_generator:
+        return
+    for profile in profiles(facts):
+        names = ("systemd.gpt_auto", "rd.systemd.gpt_auto")
+        found = [argument for name in names for argument in kernel_arguments(profile, name)]
+        if not found or any((argument.value or "yes").lower() not in _NO for argument in found):
+            message = f"is not off, so {has_generator[0].path} takes what partitions it finds"
+            yield about_profile(profile, "systemd.gpt_auto", message)
+
+
+@control(
+    "ZOA-710",
+    door=Door.INTEGRITY,
+    severity=Severity.HIGH,
+    title="Nothing makes or enlarges partitions and file systems at boot",
+    references=("NIST SP 800-53 SC-28",),
+)
+def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: root and initrd have no definitions in repart.d, the start does not bring in systemd-repart or
+    systemd-growfs, and no mount has x-systemd.makefs, x-systemd.growfs or x-systemd.pcrfs.
+
+    Why it matters: a partition that is made at boot is storage that outlives the node, and an attacker who prepared the
+    disk decides what is in it.
+
+    Example: /usr/lib/repart.d/50-var.conf with Type=var.
+
+    Fix: remove the definitions, the options and the units.
+
+    Known limits: programs that write to block devices themselves are not known.
+    """
+    for area in facts.areas:
+        for file in area.files:
+            if "/repart.d/" in file.path and file.name.endswith(".conf") and file.type in {"file", "symlink"}:
+                yield about_path(area, file.path, "defines a partition that systemd-repart would make")
+        for unit in area.systemd.units:
+            template = f"{unit.name.partition('@')[0]}@.service" if unit.instance else unit.name
+            if unit.pulled_in_by and (template in _ENLARGE or template == "systemd-growfs@.service"):
+                yield about_name(
+                    area, unit.name, "is started at boot", (unit.path or unit.name, " > ".join(unit.pulled_in_by))
+                )
+        for mount in area.configuration.mounts:
+            if set(mount.options) & set(_MAKES_OR_GROWS):
+                yield _about(area, mount, "makes or enlarges a file system at boot")
+
+
+@control(
+    "ZOA-711",
+    door=Door.INTEGRITY,
+    severity=Severity.MEDIUM,
+    title="Only root owns and writes the files of the image",
+    references=("NIST SP 800-53 CM-5(6)", "CIS Debian Linux 12 Benchmark 7.1.11"),
+)
+def only_root_writes(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: in root and initrd no file, directory or device can be written by its group or by others, but
+    directories that are sticky, and everything in /etc, /usr, /boot and /opt belongs to root.
+
+    Why it matters: verity keeps the root as it is, but the initrd is copied to memory that can be written, and
+    copies of files keep their mode.
+
+    Example: /etc/ld.so.preload with mode 0666 in the initrd.
+
+    Fix: chmod and chown in the finalize script.
+
+    Known limits: access control lists are not looked at.
+    """
+    for area in facts.areas:
+        for file in area.files:
+            if file.type == "symlink":
+                continue
+            is_sticky = file.type == "directory" and file.mode & 0o1000
+            if file.mode & 0o022 and not is_sticky:
+                yield about_path(area, file.path, "can be written by more than its owner", f"mode {file.mode:04o}")
+            elif file.uid != 0 and file.path.startswith(("/etc/", "/usr/", "/boot/", "/opt/")):
+                yield about_path(area, file.path, "does not belong to root", f"owner {file.uid}")
+
+
+def _is_writable(mount: Mount) -> bool:
+    return mount.type not in _READ_ONLY and "ro" not in _options(mount)
+
+
+def _options(mount: Mount) -> frozenset[str]:
+    """The options that hold: the last of two that contradict each other."""
+    held: set[str] = set()
+    for option in mount.options:
+        if option in _UNDO:
+            held.discard(_UNDO[option])
+        held.add(option)
+    return frozenset(held)
+
+
+def _about(area: Area, mount: Mount, message: str) -> Finding:
+    name = mount.unit or f"{mount.origin.path}:{mount.where}"
+    value = f"{mount.what} on {mount.where} type {mount.type or '?'} ({','.join(mount.options) or 'defaults'})"
+    return about_name(area, name, message, (mount.origin, value))
+
+
+CONTROLS = (
+    safe_mount_options, no_persistent_storage, no_automatic_partitions, nothing_is_partitioned, only_root_writes,
+)  # fmt: skip

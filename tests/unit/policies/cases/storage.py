@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from tests.control_cases import bad, good
+from tests.fact_trees import device, file, folder, link, program
+
+_UNIT = "usr/lib/systemd/system/{}"
+_MOUNT = "[Mount]\nWhat={}\nWhere={}\nType={}\nOptions={}\n"
+_SAFE = "nosuid,nodev,noexec"
+_GENERATOR = {"usr/lib/systemd/system-generators/systemd-gpt-auto-generator": program()}
+_TMP = _UNIT.format("tmp.mount")
+
+
+def _tmp(options: str, kind: str = "tmpfs", what: str = "tmpfs") -> dict[str, str]:
+    return {_TMP: _MOUNT.format(what, "/work", kind, options)}
+
+
+CASES = (
+    bad("ZOA-707", "root:tmp.mount", root=_tmp("mode=1777,nosuid,nodev")),
+    bad("ZOA-707", "initrd:tmp.mount", initrd=_tmp("nosuid,noexec")),
+    bad("ZOA-707", "root:tmp.mount", root=_tmp("nodev,noexec")),
+    bad("ZOA-707", "root:tmp.mount", root=_tmp(f"{_SAFE},exec")),
+    bad("ZOA-707", "root:tmp.mount", root=_tmp("ro,rw")),
+    bad("ZOA-707", "root:/etc/fstab:/data", root={"etc/fstab": "tmpfs /data tmpfs\n"}),
+    bad(
+        "ZOA-707",
+        "root:dev-hugepages.mount",
+        root={
+            _UNIT.format("dev-hugepages.mount"): _MOUNT.format(
+                "hugetlbfs", "/dev/hugepages", "hugetlbfs", "nosuid,nodev"
+            )
+        },
+    ),
+    good("ZOA-707", root=_tmp(f"mode=1777,{_SAFE}"), initrd=_tmp("rw,ro")),
+    good("ZOA-707", root={"etc/fstab": "/dev/sr0 /media iso9660\n/dev/sda2 none swap sw\n"}),
+    good("ZOA-707", root={**_tmp("nosuid"), "etc/systemd/system/tmp.mount": link("/dev/null")}),
+    good("ZOA-707", root={**_tmp("nosuid"), f"{_TMP}.d/10.conf": f"[Mount]\nOptions={_SAFE}\n"}),
+    bad("ZOA-708", "root:/etc/fstab:/var", root={"etc/fstab": f"LABEL=data /var ext4 {_SAFE} 0 0\n"}),
+    bad("ZOA-708", "initrd:tmp.mount", initrd=_tmp(_SAFE, "xfs", "/dev/vdb")),
+    bad("ZOA-708", "root:/etc/fstab:/x", root={"etc/fstab": "UUID=1-2 /x auto rw\n"}),
+    good("ZOA-708", root={"etc/fstab": "/dev/vdb /opt ext4 ro\n/dev/vdc /m squashfs defaults\n"}),
+    good("ZOA-708", root=_tmp("rw"), initrd={"etc/fstab": "/dev/vdb none swap\n"}),
+    good(
+        "ZOA-708",
+        root={"etc/fstab": "/dev/mapper/state /var ext4 rw\n"},
+        parameters={"encrypted": ("/dev/mapper/state",)},
+    ),
+    bad("ZOA-709", "uki:0:systemd.gpt_auto", root=_GENERATOR),
+    bad("ZOA-709", "uki:0:systemd.gpt_auto", initrd=_GENERATOR, command_line="systemd.gpt_auto=yes"),
+    bad("ZOA-709", "uki:0:systemd.gpt_auto", initrd=_GENERATOR, command_line="systemd.gpt_auto"),
+    bad("ZOA-709", "uki:0:systemd.gpt_auto", root=_GENERATOR, command_line="systemd.gpt-auto=no rd.systemd.gpt_auto=1"),
+    good("ZOA-709", root=_GENERATOR, command_line="systemd.gpt_auto=no"),
+    good(
+        "ZOA-709",
+        root={**_GENERATOR, "etc/systemd/system-generators/systemd-gpt-auto-generator": link("/dev/null")},
+    ),
+    bad("ZOA-710", "initrd:/usr/lib/repart.d/50-var.conf", initrd={"usr/lib/repart.d/50-var.conf": "[Partition]\n"}),
+    bad(
+        "ZOA-710",
+        "root:systemd-repart.service",
+        root={
+            _UNIT.format("systemd-repart.service"): "[Service]\nExecStart=/usr/bin/systemd-repart\n",
+            "etc/systemd/system/sysinit.target.wants/systemd-repart.service": link(
+                "/usr/lib/systemd/system/systemd-repart.service"
+            ),
+        },
+    ),
+    bad(
+        "ZOA-710",
+        "root:systemd-growfs@-.service",
+        root={
+            _UNIT.format("systemd-growfs@.service"): "[Service]\nExecStart=/usr/lib/systemd/systemd-growfs\n",
+            "etc/systemd/system/sysinit.target.wants/systemd-growfs@-.service": link(
+                "/usr/lib/systemd/system/systemd-growfs@.service"
+            ),
+        },
+    ),
+    bad("ZOA-710", "root:tmp.mount", root=_tmp("x-systemd.growfs", "ext4")),
+    good(
+        "ZOA-710",
+        root={
+            _UNIT.format("systemd-repart.service"): "[Service]\nExecStart=/usr/bin/systemd-repart\n",
+            "usr/lib/repart.d/README": "",
+            "usr/share/doc/x.conf": "",
+        },
+        initrd=_tmp("x-systemd.automount"),
+    ),
+    bad("ZOA-711", "initrd:/etc/ld.so.preload", initrd={"etc/ld.so.preload": file("", 0o666)}),
+    bad("ZOA-711", "root:/usr/bin/tool", root={"usr/bin/tool": file("", 0o775)}),
+    bad("ZOA-711", "root:/srv", root={"srv": folder(0o777)}),
+    bad("ZOA-711", "root:/usr/bin/tool", root={"usr/bin/tool": file("", 0o1777)}),
+    bad("ZOA-711", "root:/dev/mem", root={"dev/mem": device(0o020000, 1, 1, 0o666)}),
+    bad("ZOA-711", "root:/usr/lib/x", root={"usr/lib/x": file("", uid=998)}),
+    good("ZOA-711", root={"tmp": folder(0o1777), "var/lib/x": folder(uid=998), "etc/x": link("/dev/null")}),
+)
