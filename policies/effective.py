@@ -10,7 +10,7 @@ from policies.finding import Evidence, Finding, about_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from policies.facts import Area, Argument, Facts, Setting, SysctlSetting, UkiProfile
+    from policies.facts import Area, Argument, Facts, Setting, SysctlSetting, UkiProfile, Unit
 
 
 def profiles(facts: Facts) -> tuple[UkiProfile, ...]:
@@ -104,3 +104,8 @@ def daemon_settings(area: Area, name: str, key: str) -> tuple[Setting, ...]:
         for setting in configuration.settings
         if setting.key == key
     )
+
+
+def about_started(area: Area, unit: Unit, message: str) -> Finding:
+    """A finding about a unit that the start brings in, with the chain that does."""
+    return about_name(area, unit.name, message, (unit.path or unit.name, " > ".join(unit.pulled_in_by or ())))

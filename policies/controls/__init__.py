@@ -3,6 +3,7 @@
 from policies.controls import (
     accounts,
     consoles,
+    lockdown,
     remote_shells,
     storage,
     verity,
@@ -14,4 +15,5 @@ ALL = (
     *accounts.CONTROLS,
     *verity.CONTROLS,
     *storage.CONTROLS,
+    *lockdown.CONTROLS,
 )

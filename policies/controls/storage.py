@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
-from policies.effective import about_profile, kernel_arguments, profiles
+from policies.effective import about_profile, about_started, kernel_arguments, profiles
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
@@ -156,9 +156,7 @@ def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Fi
         for unit in area.systemd.units:
             template = f"{unit.name.partition('@')[0]}@.service" if unit.instance else unit.name
             if unit.pulled_in_by and (template in _ENLARGE or template == "systemd-growfs@.service"):
-                yield about_name(
-                    area, unit.name, "is started at boot", (unit.path or unit.name, " > ".join(unit.pulled_in_by))
-                )
+                yield about_started(area, unit, "is started at boot")
         for mount in area.configuration.mounts:
             if set(mount.options) & set(_MAKES_OR_GROWS):
                 yield _about(area, mount, "makes or enlarges a file system at boot")
