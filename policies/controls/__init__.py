@@ -4,6 +4,7 @@ from policies.controls import (
     accounts,
     consoles,
     lockdown,
+    remote_access,
     remote_shells,
     storage,
     verity,
@@ -16,4 +17,5 @@ ALL = (
     *verity.CONTROLS,
     *storage.CONTROLS,
     *lockdown.CONTROLS,
+    *remote_access.CONTROLS,
 )

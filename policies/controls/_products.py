@@ -1,0 +1,92 @@
+"""Find a piece of software in an image by all that it leaves there: programs, content, packages, units, files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from policies.finding import Evidence, Finding, about_name, about_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.facts import Area, Elf, Facts, File, Unit
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What gives a piece of software away. Any one of these is enough."""
+
+    what: str  # continues "is ": "an SSH server"
+    programs: frozenset[str] = _NOTHING  # names of executable files, and of links to them
+    identities: frozenset[str] = _NOTHING  # Elf.identities
+    packages: frozenset[str] = _NOTHING  # of the package database, or of an ELF file's package note
+    units: frozenset[str] = _NOTHING  # names without the type; templates with their "@"
+    folders: tuple[str, ...] = ()  # beginnings of paths of files, with the last slash
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of names from a text with spaces between them."""
+    return frozenset(text.split())
+
+
+def find_product(facts: Facts, product: Product) -> Iterator[Finding]:
+    """A finding for each file, package and unit of a product in root and initrd. Masked units are not counted."""
+    for area in facts.areas:
+        elf = {item.path: item for item in area.elf}
+        for file in area.files:
+            reason = _reason(area, file, elf.get(file.path), product)
+            if reason:
+                yield about_path(area, file.path, f"is {product.what}: {reason}", f"mode {file.mode:04o}")
+        for package in area.packages:
+            if package.name in product.packages:
+                path = "package database"
+                yield about_name(
+                    area, f"package:{package.name}", f"is {product.what}", (path, f"{package.name} {package.version}")
+                )
+        for unit in area.systemd.units:
+            names = {name.rpartition(".")[0] for name in (unit.name, *unit.aliases)}
+            if names & product.units and exists(unit):
+                yield about_unit(area, unit, f"starts {product.what}")
+
+
+def exists(unit: Unit) -> bool:
+    """Whether systemd could start it, or instances of it: it is not masked and has a file."""
+    return unit.masked_by is None and unit.path is not None
+
+
+def about_unit(area: Area, unit: Unit, message: str, *more: Evidence) -> Finding:
+    """A finding about a unit: evidence is its file, what it executes, and how the start reaches it."""
+    chain = "not brought in by the start" if unit.pulled_in_by is None else " -> ".join(unit.pulled_in_by)
+    evidence = [Evidence(source=area.name, path=unit.path or unit.name, value=chain)]
+    for program in unit.programs:
+        words = " ".join((program.prefixes + program.path, *program.arguments))
+        evidence.append(Evidence(source=area.name, path=str(program.origin), value=f"{program.setting}={words}"))
+    return Finding(subject=f"{area.name}:{unit.name}", message=message, evidence=(*more, *evidence))
+
+
+def is_program(area: Area, file: File) -> bool:
+    """Whether a path can be executed: an executable file, or a link to one."""
+    if file.type != "symlink":
+        return file.is_executable
+    target = area.find(file.path)
+    return target is not None and target.is_executable
+
+
+def _reason(area: Area, file: File, elf: Elf | None, product: Product) -> str:
+    if file.name in product.programs and is_program(area, file):
+        return f"a program of that name{_owner(file)}"
+    found = sorted(product.identities.intersection(elf.identities)) if elf else []
+    if found:
+        return f"a program with the content of {found[0]}{_owner(file)}"
+    if elf is not None and elf.packaged_as in product.packages:
+        return f"its note names the package {elf.packaged_as}"
+    if product.folders and file.type != "directory" and file.path.startswith(product.folders):
+        return f"a file of it{_owner(file)}"
+    return ""
+
+
+def _owner(file: File) -> str:
+    return f", from package {file.package}" if file.package else ""
