@@ -3,7 +3,9 @@
 from policies.controls import (
     accounts,
     consoles,
+    hardening,
     lockdown,
+    programs,
     remote_access,
     remote_shells,
     storage,
@@ -18,4 +20,6 @@ ALL = (
     *storage.CONTROLS,
     *lockdown.CONTROLS,
     *remote_access.CONTROLS,
+    *hardening.CONTROLS,
+    *programs.CONTROLS,
 )

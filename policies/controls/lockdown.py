@@ -29,6 +29,12 @@ _YES: Final = (None, "1", "y", "Y", "yes", "t", "T", "true", "on", "On", "ON")
 _OFF: Final = frozenset({"0", "n", "no", "off", "false", "f"})
 _ON: Final = frozenset({"", "1", "y", "yes", "on", "true", "t"})
 _KEXEC_TOOLS: Final = frozenset({"kexec", "kexec-tools", "vmcore-dmesg", "kdump-config", "kdumpctl"})
+_HIBERNATING: Final = frozenset(
+    {
+        "hibernate.target", "hybrid-sleep.target", "suspend-then-hibernate.target", "systemd-hibernate.service",
+        "systemd-hybrid-sleep.service", "systemd-suspend-then-hibernate.service", "systemd-hibernate-resume.service",
+    }
+)  # fmt: skip
 _KERNEL_VIEWS: Final = frozenset({"debugfs", "tracefs"})
 _MODULE_PLACES: Final = ("extra", "updates", "weak-updates", "dkms", "extramodules", "misc")
 # Documentation/admin-guide/kernel-parameters.txt and hw-vuln/.
@@ -185,7 +191,7 @@ def no_hibernation(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
                 value = f"{setting.key}={setting.value}"
                 yield about_name(area, "sleep.conf", "allows hibernation", (setting.origin, value))
         for unit in area.systemd.units:
-            if unit.pulled_in_by and ("hibernate" in unit.name or unit.name == "suspend-then-hibernate.target"):
+            if unit.pulled_in_by and unit.name in _HIBERNATING:
                 yield about_name(
                     area, unit.name, "is started at boot", (unit.path or "", " > ".join(unit.pulled_in_by))
                 )

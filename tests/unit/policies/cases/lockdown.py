@@ -59,6 +59,7 @@ CASES = (
     good(
         "ZOA-715",
         command_line="nohibernate hibernate=no",
+        initrd=_started("systemd-hibernate-clear.service"),
         root={"etc/systemd/sleep.conf": "[Sleep]\nAllowHibernation=no\n", f"{_LIB}/hibernate.target": "[Unit]\n"},
     ),
     bad(

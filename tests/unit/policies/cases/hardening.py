@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.control_cases import Case, bad, good
+from tests.fact_trees import link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIB = "usr/lib/systemd/system"
+_SERVICE = f"{_LIB}/systemd-sysctl.service"
+_RUN = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/lib/systemd/systemd-sysctl\n"
+_STARTED = {_SERVICE: _RUN, f"{_LIB}/sysinit.target.wants/systemd-sysctl.service": link("../systemd-sysctl.service")}
+
+
+def _sysctl(values: Mapping[str, str]) -> dict[str, str]:
+    return {"usr/lib/sysctl.d/60.conf": "".join(f"{key} = {value}\n" for key, value in values.items())}
+
+
+def _each_is_needed(control: str, values: Mapping[str, tuple[str, str]]) -> tuple[Case, ...]:
+    """Good with all sysctls at their first value; bad with any of them missing, or at its second value."""
+    whole = {key: value for key, (value, _) in values.items()}
+    cases = [good(control, root=_sysctl(whole), initrd={"etc/sysctl.d/x.conf": "kernel.sysrq = 1\n"})]
+    for key, (_, wrong) in values.items():
+        missing = {other: value for other, value in whole.items() if other != key}
+        cases.append(bad(control, f"root:{key}", root=_sysctl(missing), initrd=_sysctl(whole)))
+        cases.append(bad(control, f"root:{key}", root=_sysctl({**whole, key: wrong})))
+    return tuple(cases)
+
+
+CASES = (
+    *_each_is_needed(
+        "ZOA-721", {"kernel.unprivileged_bpf_disabled": ("1", "0"), "net.core.bpf_jit_harden": ("2", "1")}
+    ),
+    good("ZOA-721", root=_sysctl({"kernel.unprivileged_bpf_disabled": "2", "net.core.bpf_jit_harden": "2"})),
+    *_each_is_needed("ZOA-722", {"kernel.yama.ptrace_scope": ("3", "1")}),
+    good("ZOA-722", root=_sysctl({"kernel/yama/ptrace_scope": "2"})),
+    bad(
+        "ZOA-722",
+        "root:kernel.yama.ptrace_scope",
+        root={**_sysctl({"kernel.yama.ptrace_scope": "3"}), "etc/sysctl.d/99.conf": "kernel.yama.ptrace_scope=0\n"},
+    ),
+    *_each_is_needed("ZOA-723", {"vm.unprivileged_userfaultfd": ("0", "1")}),
+    *_each_is_needed("ZOA-724", {"kernel.perf_event_paranoid": ("2", "-1")}),
+    *_each_is_needed("ZOA-724", {"kernel.perf_event_paranoid": ("4", "1")}),
+    *_each_is_needed("ZOA-725", {"kernel.dmesg_restrict": ("1", "0"), "kernel.kptr_restrict": ("1", "0")}),
+    good("ZOA-725", root=_sysctl({"kernel.dmesg_restrict": "1", "kernel.kptr_*": "2"})),
+    *_each_is_needed("ZOA-726", {"kernel.randomize_va_space": ("2", "1")}),
+    *_each_is_needed(
+        "ZOA-727",
+        {
+            "fs.protected_symlinks": ("1", "0"),
+            "fs.protected_hardlinks": ("1", "0"),
+            "fs.protected_fifos": ("2", "0"),
+            "fs.protected_regular": ("1", "0"),
+        },
+    ),
+    *_each_is_needed("ZOA-728", {"dev.tty.ldisc_autoload": ("0", "1")}),
+    bad("ZOA-729", "root:user.max_user_namespaces", root=_sysctl({})),
+    bad(
+        "ZOA-729",
+        "root:user.max_user_namespaces",
+        root=_sysctl({"user.max_user_namespaces": "100", "kernel.unprivileged_userns_clone": "1"}),
+    ),
+    bad("ZOA-729", "root:user.max_user_namespaces", initrd=_sysctl({"user.max_user_namespaces": "0"})),
+    good("ZOA-729", root=_sysctl({"user.max_user_namespaces": "0"})),
+    good("ZOA-729", root=_sysctl({"kernel.unprivileged_userns_clone": "0", "user.max_user_namespaces": "9"})),
+    bad("ZOA-730", "root:systemd-sysctl.service", initrd=_STARTED),
+    bad("ZOA-730", "root:systemd-sysctl.service", root={_SERVICE: _RUN}),
+    bad(
+        "ZOA-730",
+        "root:systemd-sysctl.service",
+        root={**_STARTED, "etc/systemd/system/systemd-sysctl.service": link("/dev/null")},
+    ),
+    bad(
+        "ZOA-730",
+        "root:systemd-sysctl.service",
+        root={**_STARTED, "etc/systemd/system/systemd-sysctl.service": "[Service]\nExecStart=/usr/bin/true\n"},
+    ),
+    bad(
+        "ZOA-730",
+        "root:systemd-sysctl.service",
+        root={**_STARTED, f"{_SERVICE}.d/x.conf": "[Unit]\nConditionPathExists=/no\n"},
+    ),
+    bad(
+        "ZOA-730",
+        "uki:0:systemd.mask=systemd-sysctl.service",
+        root=_STARTED,
+        command_line="-- systemd.mask=systemd-sysctl.service",
+    ),
+    good(
+        "ZOA-730",
+        root={**_STARTED, _SERVICE: _RUN + "[Unit]\nConditionPathIsReadWrite=/proc/sys/net/\n"},
+        command_line="systemd.mask=x.service",
+    ),
+)
