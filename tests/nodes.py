@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from builder.evidence.algorithms import HashAlgorithm
 from builder.evidence.eventlog import UntrustedEvent, UntrustedEventLog, parse_event_log
@@ -34,6 +35,8 @@ from builder.release.statements import (
 from builder.release.trusted import TrustedReference, load_trusted_reference
 from signing import dsse, envelope_json, keys
 from signing.signer import FileSigner
+from tests.attester import NONCE, quote_attest, rsa_key, tpmt_signature
+from tests.event_logs import NO_ACTION, record, sha1_record, spec_id_data
 from tests.export_subjects import ENROLLED, IMAGE, SETUP_MODE, TINY, tiny_uki
 
 if TYPE_CHECKING:
@@ -145,3 +148,24 @@ def real_pcrs(boot: str) -> dict[str, dict[int, bytes]]:
     """What the TPM of a recorded boot showed."""
     banks = json.loads((TINY / boot / "expected.json").read_text())["pcrs"]
     return {bank: {int(pcr): bytes.fromhex(value) for pcr, value in values.items()} for bank, values in banks.items()}
+
+
+def log_bytes(log: UntrustedEventLog) -> bytes:
+    """The log as a file."""
+    first, *rest = log.events
+    table = spec_id_data((bank, bank.size) for bank in BANKS)
+    assert not first.extends
+    records = (record(item.register, item.type, item.data, digests=dict(item.digests)) for item in rest)
+    return sha1_record(0, NO_ACTION, table, bytes(20)) + b"".join(records)
+
+
+def quote_files(evidence: VerifiedEvidence, nonce: bytes = NONCE) -> dict[str, bytes]:
+    """What tpm2_quote writes with a key of ours, with the raw PCR values."""
+    attest = quote_attest(evidence.pcrs, nonce=nonce)
+    values = b"".join(bank[index] for bank in evidence.pcrs.values() for index in sorted(bank))
+    return {"quote.msg": attest, "quote.sig": tpmt_signature(rsa_key(), attest), "pcrs.bin": values}
+
+
+def ak_pem() -> bytes:
+    """The public half of that key."""
+    return rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

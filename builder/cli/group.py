@@ -26,6 +26,7 @@ VERBS: Final[dict[str, str]] = {
     "verify": "Verify a release against the keys that you trust.",
     "boot": "Boot a release and compare the real PCRs with its reference values.",
     "export": "Write a release's reference values in the formats of other verifiers.",
+    "appraise": "Appraise a node's evidence against the releases that it may run.",
     "eventlog": "Read, replay and compare the event logs of machines.",
     "doctor": "Show what bedplate needs on this machine, and what is missing.",
 }

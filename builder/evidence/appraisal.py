@@ -8,7 +8,7 @@ go on only with a yes calls :meth:`AppraisalResult.accepted`.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -163,6 +163,14 @@ def appraise(
     return AppraisalResult(evidence, None, tuple(refusals), nearest)
 
 
+def refuse(result: AppraisalResult, reason: RefusalReason, problems: Sequence[str]) -> AppraisalResult:
+    """The same result with more reasons for no, such as an event log that the evidence does not prove."""
+    more = tuple(Refusal(reason, problem) for problem in problems)
+    if not more:
+        raise InvalidInputError("a refusal needs a reason")
+    return replace(result, match=None, refusals=(*result.refusals, *more))
+
+
 def _check_arguments(
     evidence: VerifiedEvidence, releases: Sequence[TrustedReference], event_log: VerifiedEventLog | None
 ) -> None:
@@ -281,7 +289,7 @@ def _refused(
     found = differences(nearest.boot, carried, policy)
     explained = explain(nearest.release, nearest.boot, found, event_log)
     if not judged:
-        refusals = [*refusals, *_describe(nearest, found, explained.explanations, len(releases))]
+        refusals = [*refusals, *_describe(nearest, found, explained.divergences, explained.explanations, len(releases))]
         refusals += _check_release(nearest.release, policy)
     shown = NearestRelease(
         nearest.release, nearest.boot.mode, nearest.phase, found, explained.divergences, explained.explanations
@@ -302,7 +310,11 @@ def _nearest(pool: Sequence[Candidate], policy: AppraisalPolicy) -> Candidate:
 
 
 def _describe(
-    nearest: Candidate, found: Sequence[PcrDifference], explanations: Sequence[Explanation], count: int
+    nearest: Candidate,
+    found: Sequence[PcrDifference],
+    divergences: Sequence[Divergence],
+    explanations: Sequence[Explanation],
+    count: int,
 ) -> Iterator[Refusal]:
     among = "" if count == 1 else f", the nearest of {count} releases,"
     for item in found:
@@ -310,6 +322,10 @@ def _describe(
         stated = item.expected.get(bank)
         wanted = item.reason or (stated.hex() if stated else "no value of this bank")
         text = f"PCR {item.pcr} ({bank}) is {item.found[bank].hex()}, {nearest.release.label}{among} has {wanted}"
+        yield Refusal(RefusalReason.PCR, text)
+    for place in divergences:
+        expected, found_event = place.expected or "no more", place.found or "no more"
+        text = f"PCR {place.pcr}: event {place.position + 1} is the first that differs: {found_event}, not {expected}"
         yield Refusal(RefusalReason.PCR, text)
     for explanation in explanations:
         yield Refusal(RefusalReason.PCR, explanation.text)
