@@ -2,7 +2,9 @@
 
 from policies.controls import (
     accounts,
+    boot_shells,
     consoles,
+    dumps,
     hardening,
     lockdown,
     programs,
@@ -22,4 +24,6 @@ ALL = (
     *remote_access.CONTROLS,
     *hardening.CONTROLS,
     *programs.CONTROLS,
+    *dumps.CONTROLS,
+    *boot_shells.CONTROLS,
 )
