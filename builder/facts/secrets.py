@@ -39,7 +39,15 @@ _PATTERNS: Final[tuple[tuple[str, bytes, bytes], ...]] = (
     ("hugging-face-token", b"hf_", rb"hf_[A-Za-z0-9]{34}(?![A-Za-z0-9])"),
     ("google-api-key", b"AIza", rb"AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
     ("bearer-token", b"eyJ", rb"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{20,}"),
-    ("url-password", b"://", rb"://[^\s/:@\"'<>$%()\[\]]{1,64}:[^\s/:@\"'<>$%(){\[\]]{3,64}@"),
+    # A host of the domains that are reserved for examples (RFC 2606) has no passwords.
+    (
+        "url-password",
+        b"://",
+        (
+            rb"://[^\s/:@\"'<>$%()\[\]]{1,64}:[^\s/:@\"'<>$%(){\[\]]{3,64}@"
+            rb"(?!(?:[\w-]+\.)*(?:example(?:\.(?:com|net|org))?|invalid|test)(?![\w.-]))"
+        ),
+    ),
     ("netrc-password", b"machine ", rb"machine\s+\S+\s+login\s+\S+\s+password\s+\S"),
 )
 _COMPILED: Final = tuple((kind, marker, re.compile(form)) for kind, marker, form in _PATTERNS)

@@ -2,6 +2,7 @@
 
 from policies.controls import (
     accounts,
+    baked_secrets,
     boot_shells,
     consoles,
     dumps,
@@ -26,4 +27,5 @@ ALL = (
     *programs.CONTROLS,
     *dumps.CONTROLS,
     *boot_shells.CONTROLS,
+    *baked_secrets.CONTROLS,
 )

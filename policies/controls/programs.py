@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts, File
+    from policies.facts import Area, Facts, File, Script
 
 _ALLOWED: Final = (Parameter("allowed", (), "Paths of programs that the image needs although they are of this kind."),)
 _LEAST_FUNCTIONALITY: Final = ("NIST SP 800-53 CM-7",)
@@ -299,7 +299,7 @@ def no_script_that_runs(facts: Facts, parameters: Parameters) -> Iterator[Findin
     """
     for area in facts.areas:
         for script in area.scripts:
-            interpreter = _interpreter(area, script.interpreter, script.argument or "")
+            interpreter = _interpreter(area, script)
             if interpreter is not None and script.path not in parameters["allowed"]:
                 line = f"#!{script.interpreter} {script.argument or ''}".rstrip()
                 yield about_path(area, script.path, f"is a script that {interpreter.path} runs", line)
@@ -335,10 +335,16 @@ def no_linked_interpreter(facts: Facts, parameters: Parameters) -> Iterator[Find
 
 
 def _programs(facts: Facts, pattern: re.Pattern[str], what: str, parameters: Parameters) -> Iterator[Finding]:
-    """Executable files of these names, and links of these names to executables that go by another."""
+    """Executable files of these names, and links of these names to executables that go by another.
+
+    A script whose interpreter is missing is not executable.
+    """
     for area in facts.areas:
+        dead = {script.path for script in area.scripts if _interpreter(area, script) is None}
         for file in area.files:
             program = _executable(area, file, pattern)
+            if program is not None and program.path in dead:
+                continue
             if program is None or file.path in parameters["allowed"]:
                 continue
             evidence = Evidence(source=area.name, path=program.path, value=f"mode {program.mode:04o}")
@@ -359,10 +365,11 @@ def _executable(area: Area, file: File, pattern: re.Pattern[str]) -> File | None
     return target if target is not None and target.is_executable and not is_found_itself else None
 
 
-def _interpreter(area: Area, path: str, argument: str) -> File | None:
+def _interpreter(area: Area, script: Script) -> File | None:
     """The executable that runs a script, None if there is none. What env(1) is asked to run counts, not env."""
+    path = script.interpreter
     if path.rpartition("/")[2] == "env":
-        words = [word for word in argument.split() if not word.startswith("-") and "=" not in word]
+        words = [word for word in (script.argument or "").split() if not word.startswith("-") and "=" not in word]
         name = words[0] if words else ""
         candidates = [name] if name.startswith("/") else [f"{folder}/{name}" for folder in _SEARCH_PATH]
     else:

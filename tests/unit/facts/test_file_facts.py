@@ -190,8 +190,21 @@ def test_a_secret_is_found_by_its_form(kind: str) -> None:
     assert [(item.kind, item.line) for item in found] == [(kind, 2)]
 
 
+def test_a_password_for_a_host_that_only_begins_like_an_example_is_a_secret() -> None:
+    found = secrets(tree({"etc/x": "http://user:pass@example.com.host.de/\n"}))
+    assert [item.kind for item in found] == ["url-password"]
+
+
 @pytest.mark.parametrize(
-    "text", ["-----BEGIN PRIVATE KEY-----\n", "https://host:443/a@b\n", "AKIA", "a hash: AKIAabc", "machine learning\n"]
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----\n",
+        "https://host:443/a@b\n",
+        "C<http://user:pass@proxy.example.com/>.",
+        "AKIA",
+        "a hash: AKIAabc",
+        "machine learning\n",
+    ],
 )
 def test_what_only_looks_a_little_like_a_secret_is_none(text: str) -> None:
     assert secrets(tree({"usr/share/doc/x": text})) == ()

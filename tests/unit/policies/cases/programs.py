@@ -29,7 +29,7 @@ def _cases_by_name() -> Iterator[Case]:
     for control, paths in BY_NAME.items():
         name = paths[0].rpartition("/")[2]
         yield bad(control, *(f"root:/{path}" for path in paths), root={path: program() for path in paths})
-        yield bad(control, f"initrd:/{paths[-1]}", initrd={paths[-1]: file("#!/x\n", 0o700)})
+        yield bad(control, f"initrd:/{paths[-1]}", initrd={paths[-1]: program(0o700)})
         # A link to a program of another name is one more; a link to one that was found is not.
         yield bad(
             control,
@@ -46,6 +46,7 @@ def _cases_by_name() -> Iterator[Case]:
                 f"usr/bin/{name}-helper-of-something": program(),
                 f"usr/lib/{name}": link("/usr/share/doc"),
                 f"usr/bin/un{name}": program(),
+                f"opt/{name}": file("#!/bin/missing\n", 0o755),
             },
         )
         yield good(control, root={paths[0]: program()}, parameters={"allowed": (f"/{paths[0]}",)})
