@@ -303,10 +303,14 @@ def _nearest(pool: Sequence[Candidate], policy: AppraisalPolicy) -> Candidate:
     best = accepted[0]
     for item in accepted[1:]:
         nearer = item.mismatches - best.mismatches
-        newer = compare_versions(item.release.reference.image.version, best.release.reference.image.version)
-        if nearer < 0 or (nearer == 0 and newer > 0):
+        if nearer < 0 or (nearer == 0 and _newer(item.release, best.release)):
             best = item
     return best
+
+
+def _newer(release: TrustedReference, other: TrustedReference) -> bool:
+    one, two = release.reference.image.version, other.reference.image.version
+    return compare_versions(one, two) > 0
 
 
 def _describe(

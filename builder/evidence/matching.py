@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.measurement.pcr import Bank
-from builder.measurement.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from builder.evidence.evidence import VerifiedEvidence
     from builder.evidence.policy import AppraisalPolicy
+    from builder.measurement.phases import Phase
     from builder.release.trusted import StatedBoot, StatedPcr, TrustedReference
 
 # SHA-1 vouches for nothing, and no release states values of other banks.
 BANKS: Final = tuple(bank.value for bank in Bank)
-# Latest first: a boot that shows none of the phases is measured by the last one.
-_PHASES: Final = tuple(reversed(Phase))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +99,15 @@ def _fits(stated: StatedPcr, values: Mapping[str, bytes]) -> tuple[bool, Phase |
     """Whether all banks agree, and with which phase if the PCR has any."""
     if not stated.phases:
         return _equal(stated.values, values), None
-    for phase in _PHASES:
-        at_phase = stated.phases.get(phase)
-        if at_phase is not None and _equal(at_phase, values):
+    for phase, at_phase in reversed(stated.phases.items()):
+        if _equal(at_phase, values):
             return True, phase
     return False, None
 
 
 def _equal(stated: Mapping[str, bytes], values: Mapping[str, bytes]) -> bool:
     """A bank that the release does not state is a difference: nothing quoted may go unlooked at."""
-    return all(stated.get(bank) == value for bank, value in values.items())
+    for bank, value in values.items():
+        if stated.get(bank) != value:
+            return False
+    return bool(values)

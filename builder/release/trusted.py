@@ -49,10 +49,10 @@ _BUNDLE_ENVELOPE: Final = "dsseEnvelope"
 
 @dataclass(frozen=True, slots=True)
 class StatedPcr:
-    """The values of one PCR by bank; ``phases`` by boot phase, for PCR 11 only."""
+    """The values of one PCR by bank; ``phases`` by boot phase in the order of a boot, for PCR 11 only."""
 
     values: Mapping[str, bytes]
-    phases: Mapping[Phase, Mapping[str, bytes]]
+    phases: dict[Phase, Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +208,17 @@ def _pcr(pcr: int, entry: MeasuredPcr) -> StatedPcr:
     values = _values(entry.values)
     if not values:
         raise ValueError(f"PCR {pcr} has no value")
-    return StatedPcr(values, {_PHASES[label]: _values(stated) for label, stated in entry.phases.items()})
+    if unknown := sorted(entry.phases.keys() - _PHASES.keys()):
+        raise ValueError(f"PCR {pcr} has the unknown boot phase {unknown[0]!r}")
+    phases = {phase: _values(entry.phases[label]) for label, phase in _PHASES.items() if label in entry.phases}
+    return StatedPcr(values, phases)
 
 
 def _values(stated: Mapping[str, str]) -> Mapping[str, bytes]:
-    values = {name: bytes.fromhex(value) for name, value in stated.items()}
-    for name, value in values.items():
-        if len(value) != _SIZES[name] or len(stated[name]) != 2 * len(value):
+    values = {}
+    for name, text in stated.items():
+        value = values[name] = bytes.fromhex(text)
+        if len(value) != _SIZES[name] or len(text) != 2 * len(value):  # fromhex skips blanks
             raise ValueError(f"a value of the bank {name} has {len(value)} bytes")
     return values
 

@@ -44,13 +44,15 @@ def boot(
     workdir: Path,
     hardware: Hardware | None = None,
     on_change: Callable[[RecordedChange], None] | None = None,
+    on_stop: Callable[[Callable[[bytes], bytes]], None] | None = None,
 ) -> ObservedBoot:
     """Boot ``image`` until it measures the boot phase ``until``, ends otherwise, or ``timeout`` seconds have passed.
 
     ``secure_boot`` are the keys to enrol; with None no keys are enrolled and Secure Boot is off. With ``until`` None
     (or FIRMWARE, which leaves no mark) only the machine's own end or the time limit ends the boot. ``workdir`` is an
     existing directory for temporary files; the image is never written. ``on_change`` is called with every PCR change
-    as it happens.
+    as it happens. ``on_stop`` is called once the machine has been stopped and the PCRs were read, with a function that
+    sends the TPM a command and returns its response (for a quote, say).
 
     Raises InvalidInputError for a missing image, ToolFailedError when QEMU or swtpm fails or when the firmware
     measured another Secure Boot state than was asked for, and RecorderIncompleteError when the changes seen do not
@@ -82,6 +84,8 @@ def boot(
                     raise ToolFailedError(f"the firmware measured nothing within {timeout:g} seconds")
                 values = recorder.read_pcrs()
                 _require_banks(active_banks(recorder.transact))
+                if on_stop is not None:
+                    on_stop(recorder.transact)
     changes = tuple(recorder.changes)
     was_on = _secure_boot_was_on(changes, asked=secure_boot is not None)
     return ObservedBoot(outcome, values, changes, was_on, milestones(changes, end))
