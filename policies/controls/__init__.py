@@ -8,6 +8,7 @@ from policies.controls import (
     dumps,
     hardening,
     lockdown,
+    logs,
     programs,
     remote_access,
     remote_shells,
@@ -27,5 +28,6 @@ ALL = (
     *programs.CONTROLS,
     *dumps.CONTROLS,
     *boot_shells.CONTROLS,
+    *logs.CONTROLS,
     *baked_secrets.CONTROLS,
 )
