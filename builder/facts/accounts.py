@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from builder.facts.text import lines, statements
-from policies.facts import Accounts, AuthorizedKeys, BrokenLine, Group, Origin, Password, Shadow, User
+from policies.facts import Accounts, AuthorizedKeys, BrokenLine, Group, NameService, Origin, Password, Shadow, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ def accounts(tree: FileTree) -> Accounts:
         ),
         login_shells=tuple(text for _, text in statements(tree, "/etc/shells")),
         authorized_keys=tuple(_authorized_keys(tree)),
+        name_services=tuple(_name_services(tree)),
         broken=tuple(broken),
     )
 
@@ -100,6 +102,13 @@ def _authorized_keys(tree: FileTree) -> Iterator[AuthorizedKeys]:
     for path, node in sorted(tree.nodes.items()):
         if node.is_file and path.rpartition("/")[2] in _KEY_FILES:
             yield AuthorizedKeys(path=path, keys=sum(1 for _ in statements(tree, path)))
+
+
+def _name_services(tree: FileTree) -> Iterator[NameService]:
+    for origin, text in statements(tree, "/etc/nsswitch.conf"):
+        database, _, sources = text.partition("#")[0].partition(":")
+        for service in re.sub(r"\[[^]]*\]", " ", sources).split():
+            yield NameService(database=database.strip(), service=service, origin=origin)
 
 
 def _names(members: str) -> tuple[str, ...]:

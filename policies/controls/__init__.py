@@ -8,6 +8,7 @@ from policies.controls import (
     dumps,
     hardening,
     lockdown,
+    login_accounts,
     logs,
     programs,
     remote_access,
@@ -30,4 +31,5 @@ ALL = (
     *boot_shells.CONTROLS,
     *logs.CONTROLS,
     *baked_secrets.CONTROLS,
+    *login_accounts.CONTROLS,
 )

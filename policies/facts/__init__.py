@@ -1,6 +1,6 @@
 """Facts: all that a control may look at, as frozen values. Nothing here reads an image."""
 
-from policies.facts.accounts import Accounts, AuthorizedKeys, BrokenLine, Group, Password, Shadow, User
+from policies.facts.accounts import Accounts, AuthorizedKeys, BrokenLine, Group, NameService, Password, Shadow, User
 from policies.facts.base import AreaName, Fact, FileType, Origin, Setting
 from policies.facts.boot import (
     Argument,
@@ -44,7 +44,7 @@ __all__ = [
     "Accounts", "Area", "AreaName", "Argument", "AuthorizedKeys", "BrokenLine", "CommandLine", "Configuration",
     "Credential", "DBusService", "DaemonConfiguration", "Disk", "Edge", "Elf", "EspFile", "Fact", "Facts", "File",
     "FileType", "Generator", "Group", "ImageIdentity", "Kernel", "KernelModule", "Listen", "ModprobeDirective",
-    "ModuleLoad", "Mount", "Origin", "Package", "PamRule", "Partition", "Password", "PolkitFile", "PresetRule",
-    "Program", "Script", "Secret", "Setting", "Shadow", "SysctlSetting", "Systemd", "SysusersEntry", "TmpfilesEntry",
-    "UdevProgram", "Uki", "UkiProfile", "UkiSection", "Unit", "User",
+    "ModuleLoad", "Mount", "NameService", "Origin", "Package", "PamRule", "Partition", "Password", "PolkitFile",
+    "PresetRule", "Program", "Script", "Secret", "Setting", "Shadow", "SysctlSetting", "Systemd", "SysusersEntry",
+    "TmpfilesEntry", "UdevProgram", "Uki", "UkiProfile", "UkiSection", "Unit", "User",
 ]  # fmt: skip

@@ -58,6 +58,14 @@ class AuthorizedKeys(Fact, frozen=True, kw_only=True):
     keys: Annotated[int, about("Lines that are neither empty nor comments.")]
 
 
+class NameService(Fact, frozen=True, kw_only=True):
+    """A source that a line of /etc/nsswitch.conf names (nsswitch.conf(5))."""
+
+    database: Annotated[str, about('"passwd", "group", "shadow", "hosts" and so on.')]
+    service: Annotated[str, about('"files", "systemd", "sss", "ldap" and so on; actions in brackets are left out.')]
+    origin: Annotated[Origin, about("File and line.")]
+
+
 class BrokenLine(Fact, frozen=True, kw_only=True):
     """A line that does not have the form that its file needs; what a program makes of it is not known."""
 
@@ -74,4 +82,5 @@ class Accounts(Fact, frozen=True, kw_only=True):
     group_shadow: Annotated[tuple[Group, ...], about("/etc/gshadow, in order.")]
     login_shells: Annotated[tuple[str, ...], about("/etc/shells without comments.")]
     authorized_keys: Annotated[tuple[AuthorizedKeys, ...], about("Files of such a name anywhere, by path.")]
+    name_services: Annotated[tuple[NameService, ...], about("/etc/nsswitch.conf, in order.")]
     broken: Annotated[tuple[BrokenLine, ...], about("Lines of these files that could not be read.")]

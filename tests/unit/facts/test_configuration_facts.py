@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from builder.facts.area import area, os_release
 from builder.facts.text import merged, settings, statements
-from tests.fact_trees import UNITS, Content, link, tree
+from tests.fact_trees import UNITS, Content, directory_facts, link, tree
 
 if TYPE_CHECKING:
     from policies.facts import Configuration
@@ -140,3 +140,10 @@ def test_os_release_is_read_from_etc_first() -> None:
     files: dict[str, Content] = {"etc/os-release": "ID=\"a b\"\n# x\nV='1'\n", "usr/lib/os-release": "ID=vendor\n"}
     assert os_release(tree(files)) == {"ID": "a b", "V": "1"}
     assert os_release(tree({})) == {}
+
+
+def test_name_services_are_read_without_their_actions() -> None:
+    text = "# passwd: nis\npasswd: files [NOTFOUND=return SUCCESS=return] sss # ldap\nhosts:dns\n"
+    services = directory_facts({"etc/nsswitch.conf": text}).root.accounts.name_services
+    found = [(item.database, item.service, item.origin.line) for item in services]
+    assert found == [("passwd", "files", 2), ("passwd", "sss", 2), ("hosts", "dns", 3)]
