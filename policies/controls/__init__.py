@@ -6,14 +6,18 @@ from policies.controls import (
     boot_shells,
     consoles,
     dumps,
+    emergency,
     hardening,
     lockdown,
     login_accounts,
     logs,
+    measured_phases,
+    measured_uki,
     programs,
     remote_access,
     remote_shells,
     storage,
+    terminals,
     verity,
 )
 
@@ -31,5 +35,9 @@ ALL = (
     *boot_shells.CONTROLS,
     *logs.CONTROLS,
     *baked_secrets.CONTROLS,
+    *measured_uki.CONTROLS,
+    *emergency.CONTROLS,
+    *measured_phases.CONTROLS,
+    *terminals.CONTROLS,
     *login_accounts.CONTROLS,
 )

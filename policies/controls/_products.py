@@ -10,7 +10,7 @@ from policies.finding import Evidence, Finding, about_name, about_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from policies.facts import Area, Elf, Facts, File, Unit
+    from policies.facts import Area, Elf, Facts, File, Program, Unit
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -50,6 +50,19 @@ def find_product(facts: Facts, product: Product) -> Iterator[Finding]:
             names = {name.rpartition(".")[0] for name in (unit.name, *unit.aliases)}
             if names & product.units and exists(unit):
                 yield about_unit(area, unit, f"starts {product.what}")
+
+
+def find_generators(facts: Facts, parts: tuple[str, ...], message: str) -> Iterator[Finding]:
+    """A finding for each generator that is not masked and has one of the parts in its name."""
+    for area in facts.areas:
+        for generator in area.systemd.generators:
+            if not generator.masked and any(part in generator.name for part in parts):
+                yield about_path(area, generator.path, message, f"{generator.manager} generator")
+
+
+def program_name(program: Program) -> str:
+    """The file name of what a unit executes."""
+    return program.path.rpartition("/")[2]
 
 
 def exists(unit: Unit) -> bool:

@@ -44,8 +44,8 @@ _FORCE: Final = "SYSTEMD_SULOGIN_FORCE"
 )
 def no_shell_argument(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile of the UKI and no addon has an argument that opens a shell or single-user mode:
-    systemd.debug_shell, systemd.break, rd.break, rd.shell, rd.cmdline, break of initramfs-tools, and the words rescue,
-    emergency, single, s, S, 1, -s and -b, but where the argument is off.
+    systemd.debug_shell, systemd.break, rd.break, rd.shell, rd.cmdline, break of initramfs-tools, and the words
+    rescue, emergency, single, s, S, 1, -s and -b, but where the argument is off.
 
     Why it matters: each of them stops the start at a root shell on the console.
 
@@ -125,8 +125,8 @@ def init_is_systemd(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: init= is absent or names systemd, rdinit= is absent or /init, in all profiles and addons; /init
     of the initrd, where there is one, leads to a program of the parameter "programs".
 
-    Why it matters: init=/bin/sh makes a root shell of the machine. The scripts of initramfs-tools and dracut, which are
-    /init where it is not systemd, open a shell when a disk is missing.
+    Why it matters: init=/bin/sh makes a root shell of the machine. The scripts of initramfs-tools and dracut, which
+    are /init where it is not systemd, open a shell when a disk is missing.
 
     Example: init=/bin/bash in an addon in the EFI system partition.
 
@@ -191,8 +191,8 @@ def no_crash_shell(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: neither systemd.crash_shell nor systemd.confirm_spawn is on the command line of a profile or an
     addon, and CrashShell= and ConfirmSpawn= are not in system.conf of root or initrd, but to turn them off.
 
-    Why it matters: with the first, systemd gives a root shell on the console when it crashes; with the second, it asks
-    at the console whether to start each service.
+    Why it matters: with the first, systemd gives a root shell on the console when it crashes; with the second, it
+    asks at the console whether to start each service.
 
     Example: systemd.crash_shell without a value in the .cmdline section.
 

@@ -85,11 +85,11 @@ def no_early_console(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
 )
 def no_kernel_debugger(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no argument begins with kgdb, ekgdb or kdb; root and initrd neither load kgdboc, kgdbts or
-    kgdbdbgp (modules-load.d, options in modprobe.d, modprobe@ units, modules_load=) nor write to /sys/module/kgdboc by
-    tmpfiles.d.
+    kgdbdbgp (modules-load.d, options in modprobe.d, modprobe@ units, modules_load=) nor write to /sys/module/kgdboc
+    by tmpfiles.d.
 
-    Why it matters: at a kernel debugger all memory can be read and changed, verity and lockdown included, over a serial
-    line and without a password.
+    Why it matters: at a kernel debugger all memory can be read and changed, verity and lockdown included, over a
+    serial line and without a password.
 
     Example: kgdboc=ttyS0,115200 in the .cmdline section, or a modprobe.d file with options kgdboc kgdboc=ttyS0.
 
@@ -149,21 +149,21 @@ def no_netconsole(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     references=("NIST SP 800-53 AC-3",),
 )
 def no_sysrq(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: kernel.sysrq is 0 while the initrd runs and while the root runs: by sysctl.kernel.sysrq=0 on the
-    command line, by sysctl.d of the area or, for the root, of the initrd before it; what the kernel was built with
-    counts where nothing sets it. No argument is sysrq_always_enabled, and tmpfiles.d writes neither to
+    """What it checks: kernel.sysrq is 0 while the initrd runs and while the root runs: by sysctl.kernel.sysrq=0 on
+    the command line, by sysctl.d of the area or, for the root, of the initrd before it; what the kernel was built
+    with counts where nothing sets it. No argument is sysrq_always_enabled, and tmpfiles.d writes neither to
     /proc/sys/kernel/sysrq nor to /proc/sysrq-trigger. A kernel without CONFIG_MAGIC_SYSRQ is good.
 
-    Why it matters: whoever has a keyboard or a serial line, also the host of a virtual machine, can make a kernel with
-    SysRq dump its memory's state, kill processes, reboot or enter a debugger.
+    Why it matters: whoever has a keyboard or a serial line, also the host of a virtual machine, can make a kernel
+    with SysRq dump its memory's state, kill processes, reboot or enter a debugger.
 
     Example: systemd's 50-default.conf sets 16, and nothing after it sets 0.
 
     Fix: add sysctl.kernel.sysrq=0 to the kernel's command line, and kernel.sysrq = 0 to a file of sysctl.d that comes
     last.
 
-    Known limits: takes for granted that systemd-sysctl runs where files of sysctl.d are; the kernel's own default holds
-    until the command line is read.
+    Known limits: takes for granted that systemd-sysctl runs where files of sysctl.d are; the kernel's own default
+    holds until the command line is read.
     """
     for placed in arguments(facts):
         if placed.name == "sysrq_always_enabled":
@@ -171,7 +171,10 @@ def no_sysrq(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     configuration = facts.root.kernel.configuration
     if configuration is not None and "CONFIG_MAGIC_SYSRQ" not in configuration:
         return
-    value, origin = (configuration or {}).get("CONFIG_MAGIC_SYSRQ_DEFAULT_ENABLE", "1"), "kernel's default"
+    value, origin = (
+        (configuration or {}).get("CONFIG_MAGIC_SYSRQ_DEFAULT_ENABLE", "1"),
+        "the kernel's default, 1 where its configuration is unknown",
+    )
     for placed in arguments(facts):
         if placed.name.replace("/", ".") == f"sysctl.{_SYSRQ}":
             value, origin = placed.value or "", f"command line: {placed.argument}"

@@ -115,9 +115,9 @@ _SHELLS: Final = words(
     references=("DISA STIG RHEL-08-040000", "DISA STIG RHEL-08-040010", "NIST SP 800-53 CM-7"),
 )
 def no_telnet_server(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd hold no server of telnet, rsh, rlogin, rexec or uucp: no program or link of such
-    a name, no program with the content of one (a BusyBox with the telnetd applet too), no package, no unit that is not
-    masked.
+    """What it checks: root and initrd hold no server of telnet, rsh, rlogin, rexec or uucp: no program or link of
+    such a name, no program with the content of one (a BusyBox with the telnetd applet too), no package, no unit that
+    is not masked.
 
     Why it matters: these give a command line without encryption, some without a password.
 
@@ -138,8 +138,8 @@ def no_telnet_server(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     references=("NIST SP 800-53 AC-17",),
 )
 def no_roaming_terminal(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd hold neither mosh-server, Eternal Terminal, tmate, upterm nor sshx, nor terminal
-    multiplexers (screen, tmux, dtach, zellij), by name, content, package or unit.
+    """What it checks: root and initrd hold neither mosh-server, Eternal Terminal, tmate, upterm nor sshx, nor
+    terminal multiplexers (screen, tmux, dtach, zellij), by name, content, package or unit.
 
     Why it matters: a roaming server is a second way in beside SSH, over UDP for mosh; sharing programs call out to a
     relay, which no firewall rule for incoming connections stops; multiplexers keep a shell alive without its owner.
@@ -186,8 +186,8 @@ def no_tunnel(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no Teleport, Tailscale, cloudflared, ngrok, ZeroTier, NetBird, Boundary,
     frp, Chisel and the like, by name, content, package or unit.
 
-    Why it matters: such programs call out, so that no port is open, and then let people in; Tailscale and Teleport have
-    SSH servers of their own, and who may use them is decided in an account outside of the image.
+    Why it matters: such programs call out, so that no port is open, and then let people in; Tailscale and Teleport
+    have SSH servers of their own, and who may use them is decided in an account outside of the image.
 
     Example: tailscaled.service runs /usr/sbin/tailscaled --state=mem:, with "tailscale up --ssh" in a script.
 
@@ -276,8 +276,9 @@ def no_inetd_configuration(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     references=("NIST SP 800-53 AC-3", "NIST SP 800-53 AC-17"),
 )
 def no_shell_on_a_socket(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no unit that is not masked has StandardInput=socket and executes a shell, an interpreter, login,
-    or a program that starts others; the program's name counts, that of the file it is a link to, and BusyBox content.
+    """What it checks: no unit that is not masked has StandardInput=socket and executes a shell, an interpreter,
+    login, or a program that starts others; the program's name counts, that of the file it is a link to, and BusyBox
+    content.
 
     Why it matters: a socket unit with Accept=yes and a service of two lines is a whole remote shell, made of nothing
     but systemd and sh.
@@ -286,8 +287,8 @@ def no_shell_on_a_socket(facts: Facts, _parameters: Parameters) -> Iterator[Find
 
     Fix: remove the units.
 
-    Known limits: a program of one's own that starts a shell is not seen; a shell that takes the socket as descriptor 3
-    is not either.
+    Known limits: a program of one's own that starts a shell is not seen; a shell that takes the socket as descriptor
+    3 is not either.
     """
     for area in facts.areas:
         for unit in area.systemd.units:
@@ -305,11 +306,11 @@ def no_shell_on_a_socket(facts: Facts, _parameters: Parameters) -> Iterator[Find
     references=("NIST SP 800-53 CM-7", "NIST SP 800-53 SC-7"),
 )
 def no_file_server(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd hold no server of FTP, TFTP, SMB, NFS, rsync, SFTP, distcc, NBD or iSCSI, and not
-    systemd-storagetm, by name, package or unit.
+    """What it checks: root and initrd hold no server of FTP, TFTP, SMB, NFS, rsync, SFTP, distcc, NBD or iSCSI, and
+    not systemd-storagetm, by name, package or unit.
 
-    Why it matters: they let somebody read or replace files from outside. systemd-storagetm is part of systemd: one word
-    on the command line makes an initrd give all disks to the network as NVMe-TCP, without a password.
+    Why it matters: they let somebody read or replace files from outside. systemd-storagetm is part of systemd: one
+    word on the command line makes an initrd give all disks to the network as NVMe-TCP, without a password.
 
     Example: systemd-storagetm.service and its program are in the initrd.
 

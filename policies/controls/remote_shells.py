@@ -36,8 +36,8 @@ _GENERATORS: Final = words("systemd-ssh-generator sshd-socket-generator")
     references=("NIST SP 800-53 AC-17", "NIST SP 800-53 CM-7"),
 )
 def no_ssh_server(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd hold no executable file, and no link to one, with the name of an SSH server: sshd
-    and its helpers, dropbear, tinysshd.
+    """What it checks: root and initrd hold no executable file, and no link to one, with the name of an SSH server:
+    sshd and its helpers, dropbear, tinysshd.
 
     Why it matters: an SSH server gives a command line to whoever has a key or a password, and keys can arrive after
     the image was measured.
@@ -67,8 +67,8 @@ def no_hidden_ssh_server(facts: Facts, _parameters: Parameters) -> Iterator[Find
     the path of sshd_config, Dropbear's and TinySSH's names, the accept functions of Go's, Rust's and C's SSH
     libraries), none has a package note of an SSH server, and no such package is in the package database.
 
-    Why it matters: a server works as well when its file is called "metrics-helper"; only its name makes lists of names
-    pass.
+    Why it matters: a server works as well when its file is called "metrics-helper"; only its name makes lists of
+    names pass.
 
     Example: /usr/lib/metrics/collector in the initrd contains "OpenSSH_10.0" and "/etc/ssh/sshd_config".
 
@@ -88,12 +88,12 @@ def no_hidden_ssh_server(facts: Facts, _parameters: Parameters) -> Iterator[Find
     references=("NIST SP 800-53 AC-17", "NIST SP 800-53 CM-7"),
 )
 def no_ssh_unit(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no service or socket of root or initrd has the name of an SSH server's unit (ssh, sshd, dropbear,
-    tinysshd, sshd-vsock, sshd-unix-local), also by an alias, and none executes a program of that name or one that has
-    an SSH server's content, whatever the unit is called. Masked units do not count.
+    """What it checks: no service or socket of root or initrd has the name of an SSH server's unit (ssh, sshd,
+    dropbear, tinysshd, sshd-vsock, sshd-unix-local), also by an alias, and none executes a program of that name or
+    one that has an SSH server's content, whatever the unit is called. Masked units do not count.
 
-    Why it matters: a unit is what turns an SSH server from a file into a listening service; a socket unit does it when
-    somebody connects.
+    Why it matters: a unit is what turns an SSH server from a file into a listening service; a socket unit does it
+    when somebody connects.
 
     Example: metrics.socket in the initrd starts metrics@.service, which executes /usr/sbin/sshd -i.
 
@@ -122,11 +122,11 @@ def no_ssh_unit(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 )
 def no_ssh_generator(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: systemd-ssh-generator and the generator of Ubuntu's ssh.socket are absent or masked in root and
-    initrd, the other end systemd-ssh-proxy is absent, and no argument is systemd.ssh_auto or systemd.ssh_listen, but to
-    turn it off.
+    initrd, the other end systemd-ssh-proxy is absent, and no argument is systemd.ssh_auto or systemd.ssh_listen, but
+    to turn it off.
 
-    Why it matters: the generator binds sshd to AF_VSOCK port 22 and to a UNIX socket in every virtual machine that has
-    an sshd, with no unit file and no socket in the image. The host of a virtual machine can always reach vsock.
+    Why it matters: the generator binds sshd to AF_VSOCK port 22 and to a UNIX socket in every virtual machine that
+    has an sshd, with no unit file and no socket in the image. The host of a virtual machine can always reach vsock.
 
     Example: /usr/lib/systemd/system-generators/systemd-ssh-generator is executable in the root.
 
@@ -159,7 +159,8 @@ def no_other_listening_socket(facts: Facts, parameters: Parameters) -> Iterator[
     """What it checks: every address of IP or vsock on which a socket unit listens is in the parameter "allowed",
     whether or not the start brings the unit in: a later event may.
 
-    Why it matters: a socket unit starts a program for whoever connects, and an initrd's sockets are easily overlooked.
+    Why it matters: a socket unit starts a program for whoever connects, and an initrd's sockets are easily
+    overlooked.
 
     Example: ssh.socket in the initrd has ListenStream=2222.
 

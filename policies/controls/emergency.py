@@ -1,0 +1,281 @@
+"""Door "consoles": shells of emergency, rescue and debugging, terminals that units read, and Ctrl-Alt-Del."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from policies.control import Door, Severity, control
+from policies.controls._arguments import arguments, is_on
+from policies.controls._products import about_unit, exists, find_generators, program_name, words
+from policies.controls.terminals import LOGIN_CONTENT, LOGINS
+from policies.finding import Evidence, about_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.control import Parameters
+    from policies.facts import Area, Facts, Program, Setting, Unit
+    from policies.finding import Finding
+
+_RESTARTING: Final = words("reboot poweroff halt shutdown systemd-shutdown")
+_RESTARTING_VERBS: Final = words("reboot poweroff halt exit")
+_TERMINAL_INPUTS: Final = words("tty tty-force tty-fail")
+_PULLING: Final = words("Wants Requires BindsTo Upholds")
+
+
+@control(
+    "ZOA-206",
+    door=Door.CONSOLES,
+    severity=Severity.MEDIUM,
+    title="Ctrl-Alt-Del starts nothing",
+    references=("DISA STIG RHEL-08-040170",),
+)
+def no_ctrl_alt_del_target(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: ctrl-alt-del.target, which the kernel asks PID 1 for, is masked or absent in root and initrd;
+    by default it is an alias of reboot.target.
+
+    Why it matters: whoever has a keyboard, or a console of a virtual machine, stops the service, or starts what the
+    target was changed to.
+
+    Example: /usr/lib/systemd/system/ctrl-alt-del.target is a link to reboot.target in the initrd.
+
+    Fix: make /etc/systemd/system/ctrl-alt-del.target a link to /dev/null in root and initrd.
+
+    Known limits: a power button or a hypervisor can still stop the machine.
+    """
+    for area in facts.areas:
+        unit = area.units.get("ctrl-alt-del.target")
+        if unit is not None and exists(unit):
+            value = f"is {unit.name}"
+            yield about_name(area, "ctrl-alt-del.target", "is started by Ctrl-Alt-Del", (unit.path or "", value))
+
+
+@control(
+    "ZOA-207",
+    door=Door.CONSOLES,
+    severity=Severity.LOW,
+    title="Pressing Ctrl-Alt-Del seven times does nothing",
+    references=("DISA STIG RHEL-08-040172",),
+)
+def no_ctrl_alt_del_burst(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: where root or initrd have systemd, system.conf or a drop-in of it sets
+    CtrlAltDelBurstAction=none; reboot-force is what holds without it.
+
+    Why it matters: seven times within two seconds reboots at once, without stopping services or syncing disks,
+    although ctrl-alt-del.target is masked.
+
+    Example: the initrd has no system.conf.
+
+    Fix: add CtrlAltDelBurstAction=none to a file in /usr/lib/systemd/system.conf.d of root and initrd.
+
+    Known limits: none known.
+    """
+    for area in facts.areas:
+        manager = area.find("/usr/lib/systemd/systemd")
+        if manager is None or not manager.is_executable:
+            continue
+        action = _manager_setting(area, "CtrlAltDelBurstAction")
+        if action is None or action.value != "none":
+            evidence = ("system.conf", "not set") if action is None else (action.origin, action.value)
+            yield about_name(area, "system.conf:CtrlAltDelBurstAction", "is not none", evidence)
+
+
+@control(
+    "ZOA-212",
+    door=Door.CONSOLES,
+    severity=Severity.HIGH,
+    title="No generator obeys debug and run arguments",
+    references=("NIST SP 800-53 CM-7",),
+)
+def no_debug_generator(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: systemd-debug-generator and systemd-run-generator are absent or masked in root and initrd.
+
+    Why it matters: they turn systemd.debug_shell, systemd.break, systemd.wants, systemd.mask and systemd.run of the
+    command line, and credentials that add units and drop-ins, into units. Without them an argument that gets in does
+    nothing.
+
+    Example: systemd-debug-generator is in the initrd.
+
+    Fix: remove them, or mask them with links to /dev/null in /etc/systemd/system-generators.
+
+    Known limits: systemd.unit= and init= need no generator; ZOA-218 and ZOA-220 look at these.
+    """
+    yield from find_generators(
+        facts, ("systemd-debug-generator", "systemd-run-generator"), "obeys debug and run arguments"
+    )
+
+
+@control(
+    "ZOA-213",
+    door=Door.CONSOLES,
+    severity=Severity.HIGH,
+    title="There is no debug shell",
+    references=("DISA STIG RHEL-08-040180", "NIST SP 800-53 CM-7"),
+)
+def no_debug_shell(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: neither root nor initrd has a unit that is not masked with the name or alias debug-shell or
+    breakpoint-*, the stops that systemd.break= asks for.
+
+    Why it matters: debug-shell.service is a root shell on the ninth terminal, without a password and early in the
+    boot; one link enables it.
+
+    Example: debug-shell.service is in the root, wanted by sysinit.target.
+
+    Fix: remove or mask it in root and initrd.
+
+    Known limits: the same shell under another name is found by ZOA-215.
+    """
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            names = (unit.name, *unit.aliases)
+            if exists(unit) and any(name.startswith(("debug-shell", "breakpoint-")) for name in names):
+                yield about_unit(area, unit, "is a shell for debugging")
+
+
+@control(
+    "ZOA-214",
+    door=Door.CONSOLES,
+    severity=Severity.CRITICAL,
+    title="Emergency and rescue mode give no shell",
+    references=("DISA STIG RHEL-08-010151", "DISA STIG RHEL-08-010152", "NIST SP 800-53 AC-3"),
+)
+def no_emergency_shell(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: in root and initrd, the services that emergency.target and rescue.target bring in, and
+    emergency.service and rescue.service themselves, execute nothing but what restarts or stops the machine; units
+    that every start brings in are left out. Masked and absent ones are good.
+
+    Why it matters: a unit that fails (OnFailure=emergency.target of local-fs.target and initrd.target), an argument
+    or a key leads there, and whoever can make a disk disappear can make a unit fail.
+
+    Example: emergency.service of the package executes systemd-sulogin-shell emergency.
+
+    Fix: put units of these names that execute systemctl --force reboot into /etc/systemd/system of root and initrd.
+
+    Known limits: what other units start on failure is looked at by ZOA-215, if it uses a terminal.
+    """
+    for area in facts.areas:
+        for unit in _emergency_units(area):
+            if exists(unit) and not all(_restarts(program) for program in unit.programs):
+                sources = [
+                    Evidence(source=area.name, path=str(edge.origin), value=f"{edge.kind}={edge.unit} of {other.name}")
+                    for other in area.systemd.units
+                    for edge in other.edges
+                    if edge.unit in {"emergency.target", "rescue.target", unit.name} and edge.kind != "default"
+                ]
+                yield about_unit(area, unit, "does something else than to restart or stop the machine", *sources)
+
+
+@control(
+    "ZOA-215",
+    door=Door.CONSOLES,
+    severity=Severity.CRITICAL,
+    title="No unit takes input from a terminal",
+    references=("NIST SP 800-53 AC-3",),
+)
+def no_terminal_input(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no service of root or initrd that is not masked has StandardInput=tty, tty-force or tty-fail,
+    takes its input from a device in /dev, or executes a login program (getty, login, sulogin, su) by name or content;
+    whatever it is called and whatever brings it in. systemd-firstboot is left to ZOA-216.
+
+    Why it matters: a shell needs a terminal to be of use. This finds debug and emergency shells under any name, also
+    those that only OnFailure=, a udev rule or D-Bus starts.
+
+    Example: support.service in the initrd has ExecStart=/bin/sh, StandardInput=tty and TTYPath=/dev/hvc0.
+
+    Fix: remove or mask the unit.
+
+    Known limits: a program that opens a terminal itself is not seen.
+    """
+    for area in facts.areas:
+        hidden = {elf.path for elf in area.elf if LOGIN_CONTENT.intersection(elf.identities)}
+        for unit in area.systemd.units:
+            if unit.type != "service" or not exists(unit) or _is_firstboot(unit):
+                continue
+            setting = _terminal_input(unit)
+            files = [area.find(program.path) for program in unit.programs]
+            is_login = any(program_name(program) in LOGINS for program in unit.programs)
+            is_hidden = any(file.path in hidden for file in files if file is not None)
+            if setting is not None or is_login or is_hidden:
+                evidence = (
+                    [Evidence(source=area.name, path=str(setting.origin), value=setting.value)] if setting else []
+                )
+                yield about_unit(area, unit, "asks somebody at a terminal", *evidence)
+
+
+@control(
+    "ZOA-216",
+    door=Door.CONSOLES,
+    severity=Severity.HIGH,
+    title="The first boot asks nobody",
+    references=("NIST SP 800-53 AC-3",),
+)
+def no_firstboot(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: systemd-firstboot.service, systemd-homed-firstboot.service, and initial-setup are absent or
+    masked in root and initrd; the first is good too if systemd.firstboot=no is on the command line of all profiles.
+
+    Why it matters: on a first boot they ask at the console for root's password and for users to be made.
+
+    Example: systemd-firstboot.service is wanted by sysinit.target, and /etc/machine-id is empty.
+
+    Fix: mask the units in root and initrd.
+
+    Known limits: none known.
+    """
+    profiles = facts.uki.profiles if facts.uki is not None else ()
+    lines = [profile.command_line.all("systemd.firstboot") if profile.command_line else () for profile in profiles]
+    asked = [placed for placed in arguments(facts) if placed.name == "systemd.firstboot"]
+    is_off = bool(lines) and all(lines) and not any(is_on(placed.value) for placed in asked)
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            if exists(unit) and _is_firstboot(unit) and not (is_off and unit.name == "systemd-firstboot.service"):
+                yield about_unit(area, unit, "asks for passwords or users on the first boot")
+
+
+def _manager_setting(area: Area, key: str) -> Setting | None:
+    files = [item for item in area.systemd.configuration if item.name == "system.conf"]
+    held = [item for file in files for item in file.settings if (item.section, item.key) == ("Manager", key)]
+    return held[-1] if held else None
+
+
+def _emergency_units(area: Area) -> list[Unit]:
+    """emergency.service, rescue.service, and services that their targets alone bring in."""
+    names: tuple[str, ...] = ("emergency.service", "rescue.service")
+    found = {name: area.units[name] for name in names if name in area.units}
+    for name in ("emergency.target", "rescue.target"):
+        target = area.units.get(name)
+        for edge in target.edges if target is not None else ():
+            unit = area.units.get(edge.unit)
+            if edge.kind in _PULLING and unit is not None and unit.type == "service" and unit.pulled_in_by is None:
+                found[unit.name] = unit
+    return [found[name] for name in sorted(found)]
+
+
+def _restarts(program: Program) -> bool:
+    if program_name(program) == "systemctl":
+        verbs = [argument for argument in program.arguments if not argument.startswith("-")]
+        return bool(verbs) and _RESTARTING_VERBS.issuperset(verbs)
+    return program_name(program) in _RESTARTING
+
+
+def _is_firstboot(unit: Unit) -> bool:
+    return unit.name.startswith(("systemd-firstboot.", "systemd-homed-firstboot.", "initial-setup"))
+
+
+def _terminal_input(unit: Unit) -> Setting | None:
+    inputs = unit.values("Service", "StandardInput")
+    if not inputs:
+        return None
+    value = inputs[-1].value
+    is_device = value.startswith("file:/dev/") and value not in {"file:/dev/null", "file:/dev/zero"}
+    return inputs[-1] if value in _TERMINAL_INPUTS or is_device else None
+
+
+CONTROLS = (
+    no_ctrl_alt_del_target,
+    no_ctrl_alt_del_burst,
+    no_debug_generator,
+    no_debug_shell,
+    no_emergency_shell,
+    no_terminal_input,
+    no_firstboot,
+)
