@@ -6,10 +6,8 @@ from policies.controls import (
     boot_shells,
     consoles,
     dumps,
-    emergency,
     hardening,
     lockdown,
-    login_accounts,
     logs,
     measured_phases,
     measured_uki,
@@ -17,7 +15,6 @@ from policies.controls import (
     remote_access,
     remote_shells,
     storage,
-    terminals,
     verity,
 )
 
@@ -36,8 +33,5 @@ ALL = (
     *logs.CONTROLS,
     *baked_secrets.CONTROLS,
     *measured_uki.CONTROLS,
-    *emergency.CONTROLS,
     *measured_phases.CONTROLS,
-    *terminals.CONTROLS,
-    *login_accounts.CONTROLS,
 )

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.control_cases import Case, bad, good
+from tests.fact_trees import elf, file, link, program
+
+if TYPE_CHECKING:
+    from tests.fact_trees import Content
+
+_LIB = "usr/lib/systemd/system"
+_EXTEND = "usr/lib/systemd/systemd-pcrextend"
+_SERVICE = (
+    "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\n"
+    f"ExecStart=/{_EXTEND} --graceful enter\nExecStop=/{_EXTEND} --graceful leave\n"
+)
+_LIBRARIES = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", "libtss2-tcti-device.so.0")
+_PLACE = "usr/lib/x86_64-linux-gnu"
+_INITRD = "systemd-pcrphase-initrd.service"
+_EFIVARFS = {"usr/lib/modules/6.12.0/kernel/fs/efivarfs/efivarfs.ko.xz": "x"}
+
+
+def _started(*names: str, by: str = "sysinit.target") -> dict[str, Content]:
+    units: dict[str, Content] = {f"{_LIB}/{name}": _SERVICE for name in names}
+    links = {f"{_LIB}/{by}.wants/{name}": link(f"../{name}") for name in names}
+    return {**units, **links, _EXTEND: program()}
+
+
+def _argument(control: str, *texts: str) -> tuple[Case, ...]:
+    return tuple(bad(control, f"uki:0:{text}", command_line=f"quiet {text}") for text in texts)
+
+
+def _libraries(*without: str) -> dict[str, Content]:
+    links = {f"{_PLACE}/{name}": link(f"{name}.0.0") for name in _LIBRARIES if name not in without}
+    return {**links, **{f"{_PLACE}/{name}.0.0": file(elf()) for name in _LIBRARIES}}
+
+
+_INITRD_GOOD = _started(_INITRD, by="initrd.target")
+_ROOT_GOOD = _started("systemd-pcrphase-sysinit.service", "systemd-pcrphase.service")
+
+CASES = (
+    bad("ZOA-911", f"initrd:{_INITRD}", root=_INITRD_GOOD),
+    bad("ZOA-911", f"initrd:{_INITRD}", initrd={f"{_LIB}/{_INITRD}": _SERVICE, _EXTEND: program()}),
+    bad("ZOA-911", f"initrd:{_INITRD}", initrd={**_INITRD_GOOD, f"etc/systemd/system/{_INITRD}": link("/dev/null")}),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}:/{_EXTEND}",
+        initrd={path: content for path, content in _INITRD_GOOD.items() if path != _EXTEND},
+    ),
+    bad("ZOA-911", f"initrd:{_INITRD}:/{_EXTEND}", initrd={**_INITRD_GOOD, _EXTEND: file("", 0o644)}),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Service]\nExecStart=\nExecStart=/usr/bin/true\n"},
+    ),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Service]\nExecStop=\n"},
+    ),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Unit]\nConditionPathExists=/no\n"},
+    ),
+    bad(
+        "ZOA-911",
+        "uki:0:rd.systemd.mask=systemd-pcrphase-initrd",
+        initrd=_INITRD_GOOD,
+        command_line="rd.systemd.mask=systemd-pcrphase-initrd",
+    ),
+    good(
+        "ZOA-911",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": _SERVICE + "[Unit]\nConditionSecurity=measured-uki\n"},
+        command_line="systemd.mask=systemd-pcrphase.service",
+    ),
+    bad("ZOA-912", "root:systemd-pcrphase.service", root=_started("systemd-pcrphase-sysinit.service")),
+    bad(
+        "ZOA-912",
+        "root:systemd-pcrphase-sysinit.service",
+        root=_started("systemd-pcrphase.service"),
+        initrd=_ROOT_GOOD,
+    ),
+    bad(
+        "ZOA-912",
+        "uki:0:systemd.mask=systemd-pcrphase.service",
+        root=_ROOT_GOOD,
+        command_line="-- systemd.mask=systemd-pcrphase.service",
+    ),
+    good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.mask=x.service"),
+    *(
+        case
+        for name in _LIBRARIES
+        for case in (
+            bad("ZOA-913", f"root:{name}", root=_libraries(name), initrd=_libraries()),
+            bad("ZOA-913", f"initrd:{name}", root=_libraries(), initrd=_libraries(name)),
+        )
+    ),
+    bad(
+        "ZOA-913",
+        "root:libtss2-mu.so.0",
+        root={**_libraries("libtss2-mu.so.0"), f"{_PLACE}/libtss2-mu.so.0": "no library"},
+        initrd=_libraries(),
+    ),
+    bad(
+        "ZOA-913",
+        "root:libtss2-mu.so.0",
+        root={**_libraries("libtss2-mu.so.0"), "opt/libtss2-mu.so.0": file(elf())},
+        initrd=_libraries(),
+    ),
+    good("ZOA-913", root=_libraries(), initrd=_libraries()),
+    bad("ZOA-914", "initrd:efivarfs", root=_EFIVARFS),
+    bad(
+        "ZOA-914",
+        "initrd:efivarfs:blacklist",
+        initrd={**_EFIVARFS, "etc/modprobe.d/x.conf": "blacklist efivarfs\nblacklist tpm\n"},
+    ),
+    bad(
+        "ZOA-914",
+        "initrd:efivarfs:install",
+        initrd={**_EFIVARFS, "etc/modprobe.d/x.conf": "install efivarfs /bin/true\noptions efivarfs x=1\n"},
+    ),
+    good("ZOA-914", initrd={"usr/lib/modules/6.12.0/modules.builtin": "kernel/fs/efivarfs/efivarfs.ko\n"}),
+    good("ZOA-914", initrd=_EFIVARFS, root={"etc/modprobe.d/x.conf": "blacklist efivarfs\n"}),
+    *_argument(
+        "ZOA-915",
+        "efi=noruntime",
+        "efi=debug,noruntime",
+        "noefi",
+        "acpi=off",
+        "systemd.tpm2_wait=0",
+        "module_blacklist=pcspkr,tpm-crb",
+        "modprobe.blacklist=efivarfs",
+        "initcall_blacklist=init_tpm_tis",
+    ),
+    good("ZOA-915", command_line="efi=debug acpi=force module_blacklist=pcspkr,tpm_other_than_ours"),
+)
