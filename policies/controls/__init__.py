@@ -2,12 +2,15 @@
 
 from policies.controls import (
     accounts,
+    attack_surface,
     baked_secrets,
     boot_shells,
     consoles,
     dumps,
+    emergency,
     hardening,
     lockdown,
+    login_accounts,
     logs,
     measured_phases,
     measured_uki,
@@ -15,6 +18,7 @@ from policies.controls import (
     remote_access,
     remote_shells,
     storage,
+    terminals,
     verity,
 )
 
@@ -33,5 +37,9 @@ ALL = (
     *logs.CONTROLS,
     *baked_secrets.CONTROLS,
     *measured_uki.CONTROLS,
+    *emergency.CONTROLS,
     *measured_phases.CONTROLS,
+    *terminals.CONTROLS,
+    *login_accounts.CONTROLS,
+    *attack_surface.CONTROLS,
 )
