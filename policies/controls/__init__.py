@@ -14,6 +14,7 @@ from policies.controls import (
     logs,
     measured_phases,
     measured_uki,
+    privileges,
     programs,
     remote_access,
     remote_shells,
@@ -42,4 +43,5 @@ ALL = (
     *terminals.CONTROLS,
     *login_accounts.CONTROLS,
     *attack_surface.CONTROLS,
+    *privileges.CONTROLS,
 )
