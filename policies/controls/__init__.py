@@ -2,6 +2,9 @@
 
 from policies.controls import (
     accounts,
+    agents_cloud,
+    agents_management,
+    agents_systemd,
     attack_surface,
     baked_secrets,
     boot_shells,
@@ -44,4 +47,7 @@ ALL = (
     *login_accounts.CONTROLS,
     *attack_surface.CONTROLS,
     *privileges.CONTROLS,
+    *agents_cloud.CONTROLS,
+    *agents_management.CONTROLS,
+    *agents_systemd.CONTROLS,
 )
