@@ -17,6 +17,7 @@ from builder.definition.kernel import DOORS, OWNED
 from builder.definition.schema import DIALECT, json_schema
 from builder.release.record import BuildRecord
 from builder.release.statements import REFERENCE_MEASUREMENTS, ReferenceMeasurements
+from policies import reference as controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ def pages() -> dict[str, str]:
         "command-line.md": command_line(),
         "image-yaml.md": image_yaml(),
         "build-record.md": build_record(),
+        "controls.md": controls.page(),
         "reference-measurements.schema.json": predicate_schema(),
     }
 

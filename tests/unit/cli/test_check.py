@@ -18,13 +18,22 @@ def invoke(*arguments: object) -> Result:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "shadow").write_text("root:*:20000::::::\n")
-    return tmp_path
+    directory = tmp_path / "root"
+    (directory / "etc").mkdir(parents=True)
+    (directory / "etc" / "shadow").write_text("root:*:20000::::::\n")
+    return directory
 
 
-def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path) -> None:
-    shown = invoke(root)
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """One control that a tree can satisfy and one that needs a disk."""
+    path = tmp_path / "small.yaml"
+    path.write_text("description: Two controls.\ncontrols:\n  ZOA-501:\n  ZOA-701:\n")
+    return path
+
+
+def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path, pack: Path) -> None:
+    shown = invoke(root, "--pack", pack)
     assert shown.exit_code == 0
     assert shown.output.startswith("yes: this tree, ")
     assert "not-applicable" in shown.output
@@ -43,18 +52,18 @@ def test_a_name_in_an_image_cannot_steer_the_terminal(root: Path) -> None:
     assert "\x1b" not in invoke(root).output
 
 
-def test_the_report_is_json(root: Path) -> None:
-    report = json.loads(invoke(root, "--format", "json").output)
+def test_the_report_is_json(root: Path, pack: Path) -> None:
+    report = json.loads(invoke(root, "--pack", pack, "--format", "json").output)
     assert (report["schema"], report["passed"], report["kind"]) == ("bedplate.check.v1", True, "tree")
 
 
-def test_a_waiver_turns_no_into_yes(root: Path) -> None:
+def test_a_waiver_turns_no_into_yes(root: Path, pack: Path) -> None:
     (root / "etc" / "shadow").write_text("root::20000::::::\n")
     waivers = root / "waivers.yaml"
     waivers.write_text(
         "waivers:\n- {control: ZOA-501, subject: 'root:/etc/shadow:root', owner: me, reason: ok, expires: 9999-12-31}\n"
     )
-    shown = invoke(root, "--waivers", waivers)
+    shown = invoke(root, "--pack", pack, "--waivers", waivers)
     assert shown.exit_code == 0
     assert "waived by me until 9999-12-31: ok" in shown.output
 
