@@ -2,6 +2,7 @@
 
 from policies.controls import (
     accounts,
+    agents_activation,
     agents_cloud,
     agents_management,
     agents_systemd,
@@ -50,4 +51,5 @@ ALL = (
     *agents_cloud.CONTROLS,
     *agents_management.CONTROLS,
     *agents_systemd.CONTROLS,
+    *agents_activation.CONTROLS,
 )
