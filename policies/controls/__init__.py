@@ -13,6 +13,7 @@ from policies.controls import (
     dumps,
     emergency,
     hardening,
+    injected_arguments,
     lockdown,
     login_accounts,
     logs,
@@ -52,4 +53,5 @@ ALL = (
     *agents_management.CONTROLS,
     *agents_systemd.CONTROLS,
     *agents_activation.CONTROLS,
+    *injected_arguments.CONTROLS,
 )

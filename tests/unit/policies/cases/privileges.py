@@ -70,7 +70,7 @@ CASES = (
     good(
         "ZOA-516",
         root={
-            "etc/pam.d/common-auth": "auth [success=1] pam_unix.so\nauth required pam_deny.so\nauth required pam_permit.so",
+            "etc/pam.d/c": "auth [success=1] pam_unix.so\nauth required pam_deny.so\nauth required pam_permit.so",
             "etc/pam.d/su": "auth sufficient pam_rootok.so\n",
             "etc/pam.d/runuser": "auth sufficient pam_rootok.so\n",
             "etc/pam.d/x": "session sufficient pam_permit.so\naccount required pam_permit.so\n",

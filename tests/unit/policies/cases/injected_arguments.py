@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from tests.control_cases import bad, good
+from tests.fact_trees import esp_file, link, program
+
+_OFF = "systemd.import_credentials=no"
+_BOTH = ("uki:0:systemd.import_credentials:root", "uki:0:systemd.import_credentials:initrd")
+_GENERATOR = "usr/lib/systemd/system-generators/systemd-gpt-auto-generator"
+_UNIT = "usr/lib/systemd/system/x.service"
+
+CASES = (
+    bad("ZOA-401", *_BOTH, command_line="quiet"),
+    bad("ZOA-401", *_BOTH, command_line=None),
+    bad("ZOA-401", *_BOTH, command_line=f"{_OFF} systemd.import-credentials"),
+    bad("ZOA-401", _BOTH[1], command_line=f"{_OFF} rd.systemd.import_credentials=1"),
+    bad("ZOA-401", _BOTH[0], command_line="rd.systemd.import_credentials=no"),
+    good("ZOA-401", command_line=f"systemd.import_credentials=yes {_OFF}"),
+    good("ZOA-401", command_line="systemd.import-credentials=0"),
+    bad("ZOA-402", "uki:0:systemd.set_credential=a:b", command_line="systemd.set_credential=a:b"),
+    bad("ZOA-402", "uki:0:rd.systemd.set-credential-binary=a:b", command_line="rd.systemd.set-credential-binary=a:b"),
+    bad(
+        "ZOA-402",
+        "esp:/x.addon.efi:systemd.set_credential=a",
+        esp_files=(esp_file("/x.addon.efi", "addon", "systemd.set_credential=a"),),
+    ),
+    good("ZOA-402", command_line=f"{_OFF} x.set_credential=a:b"),
+    bad(
+        "ZOA-403",
+        "root:x.service:tmpfiles.*",
+        "root:x.service:passwd.shell.root",
+        root={_UNIT: "[Service]\nImportCredential=tmpfiles.*\nImportCredential=passwd.shell.root\n"},
+    ),
+    bad(
+        "ZOA-403",
+        "initrd:x.service:key",
+        initrd={_UNIT: "[Service]\nLoadCredential=key:sysusers.extra\n"},
+        command_line=f"{_OFF} rd.systemd.import_credentials=yes",
+    ),
+    good("ZOA-403", root={_UNIT: "[Service]\nImportCredential=tmpfiles.*\n"}, command_line=_OFF),
+    good(
+        "ZOA-403",
+        root={
+            _UNIT: "[Service]\nImportCredential=own.*\nLoadCredential=a:/etc/tmpfiles.extra\n"
+            "SetCredential=tmpfiles.extra:x\n"
+        },
+    ),
+    good(
+        "ZOA-403",
+        root={_UNIT: "[Service]\nImportCredential=tmpfiles.*\n", "etc/systemd/system/x.service": link("/dev/null")},
+    ),
+    bad(
+        "ZOA-410",
+        "uki:0:systemd.setenv=A=b",
+        "uki:0:rd.systemd.mount-extra=/dev/a:/b",
+        command_line="systemd.setenv=A=b rd.systemd.mount-extra=/dev/a:/b",
+    ),
+    bad("ZOA-410", "uki:0:LD_PRELOAD=/run/x", command_line="LD_PRELOAD=/run/x"),
+    good("ZOA-410", command_line="PATH ld_preload=1 systemd.show_status=no MY_PATH=x"),
+    bad(
+        "ZOA-412",
+        "uki:0:ip=dhcp",
+        "uki:0:rd.neednet=1",
+        "uki:0:ds=nocloud",
+        command_line="ip=dhcp rd.neednet=1 ds=nocloud",
+    ),
+    bad("ZOA-412", "uki:0:cloud-config-url=http://x", command_line="cloud-config-url=http://x"),
+    bad("ZOA-412", "uki:0:root=nfs:10.0.0.1:/x", command_line="root=nfs:10.0.0.1:/x"),
+    good("ZOA-412", command_line="root=/dev/vda2 ipv6.disable=1 panic=30 mount=live roothash=ab dsx=1"),
+    bad("ZOA-413", f"root:/{_GENERATOR}:0", root={_GENERATOR: program()}, command_line="rd.systemd.gpt_auto=no"),
+    bad(
+        "ZOA-413",
+        f"initrd:/{_GENERATOR}:0",
+        initrd={_GENERATOR: program()},
+        command_line="systemd.gpt_auto=no rd.systemd.gpt_auto",
+    ),
+    good("ZOA-413", root={_GENERATOR: program()}, initrd={_GENERATOR: program()}, command_line="systemd.gpt_auto=no"),
+    good("ZOA-413", root={_GENERATOR: link("/dev/null")}, command_line="quiet"),
+)
