@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
-from policies.controls._products import about_unit, exists, is_program, words
+from policies.controls._products import about_unit, is_program, words
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def no_hidden_extensions(facts: Facts, _parameters: Parameters) -> Iterator[Find
         for unit in area.systemd.units:
             is_stock = unit.name.startswith(("systemd-sysext", "systemd-confext"))
             names = {program.path.rpartition("/")[2] for program in unit.programs}
-            if exists(unit) and not is_stock and names & mergers:
+            if not is_stock and names & mergers:
                 yield about_unit(area, unit, "merges or fetches images")
 
 

@@ -189,7 +189,7 @@ def no_terminal_input(facts: Facts, _parameters: Parameters) -> Iterator[Finding
     for area in facts.areas:
         hidden = {elf.path for elf in area.elf if LOGIN_CONTENT.intersection(elf.identities)}
         for unit in area.systemd.units:
-            if unit.type != "service" or not exists(unit) or _is_firstboot(unit):
+            if unit.type != "service" or _is_firstboot(unit):
                 continue
             setting = _terminal_input(unit)
             files = [area.find(program.path) for program in unit.programs]
