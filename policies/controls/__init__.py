@@ -14,6 +14,7 @@ from policies.controls import (
     emergency,
     hardening,
     injected_arguments,
+    injected_files,
     lockdown,
     login_accounts,
     logs,
@@ -54,4 +55,5 @@ ALL = (
     *agents_systemd.CONTROLS,
     *agents_activation.CONTROLS,
     *injected_arguments.CONTROLS,
+    *injected_files.CONTROLS,
 )

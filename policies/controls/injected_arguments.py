@@ -57,7 +57,8 @@ def no_imported_credentials(facts: Facts, _parameters: Parameters) -> Iterator[F
     """What it checks: in every profile of the UKI, the last systemd.import_credentials of the measured command line is
     no, for the root and, where rd.systemd.import_credentials counts too, for the initrd.
 
-    Why it matters: else PID 1 takes credentials from SMBIOS, fw_cfg, command line and EFI system partition; with them, whoever starts the machine sets root's password and keys, adds units and mounts.
+    Why it matters: else PID 1 takes credentials from SMBIOS, fw_cfg, command line and EFI system partition; with them,
+    whoever starts the machine sets root's password and keys, adds units and mounts.
 
     Example: a command line without systemd.import_credentials=no, or with rd.systemd.import_credentials=yes behind it.
 
