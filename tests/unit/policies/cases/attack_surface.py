@@ -58,4 +58,5 @@ CASES = (
     ),
     bad("ZOA-738", "initrd:CONFIG_VMAP_STACK", initrd={_CONFIG: _HARDENED.replace("VMAP_STACK=y", "VMAP_STACK=m")}),
     good("ZOA-738", root={_CONFIG: _HARDENED + "# CONFIG_KGDB is not set\n"}, initrd=_module("virtio_net")),
+    bad("ZOA-735", "root:rds", root={**_module("rds"), **_modprobe("options rds /bin/false\ninstall rds")}),
 )  # fmt: skip

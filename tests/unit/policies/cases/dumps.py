@@ -108,4 +108,15 @@ CASES = (
         initrd={"etc/modules-load.d/x.conf": "erofs\n"},
         command_line="efi_pstore.pstore_disable=1",
     ),
+    good("ZOA-801", root={"usr/bin/engine": program()}, initrd={"usr/bin/engine": program()}),
+    good("ZOA-804", root={"usr/bin/engine": program(), "etc/modules-load.d/x.conf": "zstd\n"}),
+    good("ZOA-805", root={"usr/bin/engine": program(), "usr/share/crash": "x", **_started("engine.service")}),
+    good(
+        "ZOA-806",
+        root={
+            "usr/lib/modules/6.12.0/kernel/fs/erofs/erofs.ko.xz": "x",
+            "usr/lib/modules/6.12.0/modules.builtin": "kernel/drivers/firmware/efi/efi-pstore.ko\n",
+            **_started("engine.service"),
+        },
+    ),
 )

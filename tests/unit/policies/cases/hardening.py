@@ -94,4 +94,9 @@ CASES = (
         root={**_STARTED, _SERVICE: _RUN + "[Unit]\nConditionPathIsReadWrite=/proc/sys/net/\n"},
         command_line="systemd.mask=x.service",
     ),
+    good(
+        "ZOA-730",
+        root={**_STARTED, f"{_SERVICE}.d/x.conf": "[Unit]\nDescription=x\n"},
+        command_line="systemd.wants=systemd-sysctl.service",
+    ),
 )

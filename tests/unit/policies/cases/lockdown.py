@@ -98,4 +98,5 @@ CASES = (
         "efi=no_disable_early_pci_dma", "iommu.strict=0",
     ),
     good("ZOA-720", command_line="iommu=force intel_iommu=on,sm_on iommu.passthrough=0 iommu.strict=1"),
+    good("ZOA-714", root={**_KEXEC, "usr/bin/engine": program()}),
 )  # fmt: skip

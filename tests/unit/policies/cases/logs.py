@@ -94,4 +94,23 @@ CASES = (
         "rd.udev.log_level=debug", "loglevel=7", "loglevel=x",
     ),
     good("ZOA-812", command_line="quiet loglevel=3 systemd.log_level=info printk.devkmsg=off"),
+    good("ZOA-807", root={"etc/systemd/other.conf": "[Journal]\nStorage=persistent\n"}),
+    good(
+        "ZOA-807",
+        root={
+            "usr/lib/tmpfiles.d/x.conf": "d /var/lib/engine 0750 root root -\n",
+            f"{_LIB}/x.service": "[Service]\nExecStart=/x\nLogsDirectory=engine\nStateDirectory=journal\n",
+            f"{_LIB}/sysinit.target.wants/x.service": link("../x.service"),
+            f"{_LIB}/y.service": "[Service]\nExecStart=/x\nLogsDirectory=journal\n",
+        },
+    ),
+    good("ZOA-808", root={"etc/systemd/other.conf": "[Other]\nForwardToSyslog=yes\nForwardToSocket=x\n"}),
+    good(
+        "ZOA-809",
+        root={
+            "usr/bin/engine": program(),
+            f"{_LIB}/systemd-journal-upload.service": "[Service]\nExecStart=/opt/renamed\n",
+        },
+    ),
+    good("ZOA-810", root={"usr/lib/tmpfiles.d/x.conf": "d /run/engine 0755 - - -\nc /run/n 0666 - - - 1:3\n"}),
 )  # fmt: skip

@@ -134,4 +134,6 @@ CASES = (
         "initcall_blacklist=init_tpm_tis",
     ),
     good("ZOA-915", command_line="efi=debug acpi=force module_blacklist=pcspkr,tpm_other_than_ours"),
+    good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.wants=systemd-pcrphase.service"),
+    good("ZOA-913", root={**_libraries(), f"{_PLACE}/libc.so.6": file(elf())}, initrd=_libraries()),
 )

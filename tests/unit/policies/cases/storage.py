@@ -91,4 +91,5 @@ CASES = (
     bad("ZOA-711", "root:/dev/mem", root={"dev/mem": device(0o020000, 1, 1, 0o666)}),
     bad("ZOA-711", "root:/usr/lib/x", root={"usr/lib/x": file("", uid=998)}),
     good("ZOA-711", root={"tmp": folder(0o1777), "var/lib/x": folder(uid=998), "etc/x": link("/dev/null")}),
+    good("ZOA-709", root={"usr/lib/systemd/system-generators/systemd-fstab-generator": program()}),
 )
