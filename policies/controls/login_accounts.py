@@ -146,7 +146,9 @@ def no_privileged_member(facts: Facts, parameters: Parameters) -> Iterator[Findi
             for group in (*area.accounts.groups, *area.accounts.group_shadow)
             for member in group.members
         ]
-        found += [(user.name, numbers.get(user.gid, ""), user.origin) for user in area.accounts.users]
+        # A group of the user's own name is what packages make for a service.
+        primary = [(user.name, numbers.get(user.gid, ""), user.origin) for user in area.accounts.users]
+        found += [(name, group, origin) for name, group, origin in primary if name != group]
         found += [(item.name, item.id, item.origin) for item in area.configuration.sysusers if item.type == "m"]
         for member, group, origin in found:
             if group in _PRIVILEGED_GROUPS and member != "root" and f"{member}:{group}" not in parameters["allowed"]:

@@ -60,6 +60,7 @@ CASES = (
             _SYSUSERS: "m a b\ng a wheel\n",
         },
     ),
+    good("ZOA-505", root={"etc/group": "tss:x:9:\n", "etc/passwd": _user("tss", 9, 9)}),
     good("ZOA-505", root={"etc/group": "tss:x:9:a\n"}, parameters={"allowed": ("a:tss",)}),
     bad("ZOA-511", "root:/root/.ssh/authorized_keys", root={"root/.ssh/authorized_keys": "# one\nssh-ed25519 AAAA\n"}),
     bad("ZOA-511", "initrd:/x/authorized_keys2", initrd={"x/authorized_keys2": link("/run/keys")}),
