@@ -67,7 +67,7 @@ def no_login_shell(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     door=Door.ACCOUNTS,
     severity=Severity.CRITICAL,
     title="Only root has the user number 0",
-    references=("CIS Debian Linux 12 Benchmark 5.4.2.1", "NIST SP 800-53 AC-6"),
+    references=("NIST SP 800-53 AC-6",),
 )
 def only_root_is_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no other name than root has uid 0 in passwd of root and initrd.
