@@ -1,11 +1,13 @@
 # The two commands of the README: `make release` and `make test`. What they need is made once and reused.
 #
 #   make release IMAGE=inference-node KEYS=keys/local    build, sign, measure and verify an image
+#   make release FORCE=1                                 ... and replace a release of the same version
 #   make test                                            every check and test, real build and real boots included
 
 PYTHON ?= python3
 IMAGE ?= inference-node
 KEYS ?= keys/local
+FORCE ?=
 
 VENV := .venv
 BEDPLATE := $(VENV)/bin/bedplate
@@ -15,15 +17,15 @@ INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
 .PHONY: release setup test docs reference clean
 
 release: setup
-	@test -d $(KEYS) || $(BEDPLATE) keys new $(KEYS) >/dev/null
+	@test -d "$(KEYS)" || $(BEDPLATE) keys new "$(KEYS)" >/dev/null
 	@set -e; \
-	build=$$($(BEDPLATE) build $(IMAGE)); \
-	release=$$($(BEDPLATE) sign "$$build" --keys $(KEYS) --force); \
+	build=$$($(BEDPLATE) build "$(IMAGE)"); \
+	release=$$($(BEDPLATE) sign "$$build" --keys "$(KEYS)" $(if $(FORCE),--force)); \
 	$(BEDPLATE) measure "$$release"; \
-	$(BEDPLATE) verify "$$release" --trust $(KEYS)/release.pub; \
+	$(BEDPLATE) verify "$$release" --trust "$(KEYS)/release.pub"; \
 	printf '\nThe release is in %s, signed with keys that lie on this disk: good for trying, not for production.\n' "$$release"; \
 	printf 'Next:\n'; \
-	printf '  %s boot %s\n      boots it in a virtual machine and compares the real PCRs\n' $(BEDPLATE) "$$release"; \
+	printf '  %s boot %s --trust %s\n      boots it in a virtual machine and compares the real PCRs\n' $(BEDPLATE) "$$release" "$(KEYS)/release.pub"; \
 	printf '  %s measure %s --events\n      says which event made which value\n' $(BEDPLATE) "$$release"
 
 setup: $(INSTALLED)

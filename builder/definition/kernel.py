@@ -31,6 +31,7 @@ _CREDENTIALS: Final = "lets the host configure the image from outside of what is
 # Never: bedplate writes these itself, or the prediction would not be about what boots.
 OWNED: Final = (
     RefusedArgument("--", "hands all that follows to init"),
+    RefusedArgument("bedplate.*", "is bedplate's: it says which profile the image has"),
     RefusedArgument("init", _OWN_INIT),
     RefusedArgument("rdinit", _OWN_INIT),
     RefusedArgument("ro", _OWN_ROOT),
@@ -46,20 +47,29 @@ OWNED: Final = (
 # Not in production: each is a way in.
 DOORS: Final = (
     RefusedArgument("1", _TARGET),
+    RefusedArgument("S", _TARGET),
+    RefusedArgument("_b", _TARGET),
     RefusedArgument("console", _CONSOLE),
     RefusedArgument("emergency", _TARGET),
     RefusedArgument("kgdboc", "opens a kernel debugger on a serial line"),
+    RefusedArgument("lockdown", "is the base's: the kernel takes the last one, which could be none"),
     RefusedArgument("rd.break", _SHELL),
     RefusedArgument("rd.shell", _SHELL),
+    RefusedArgument("rd.systemd.break", _SHELL),
     RefusedArgument("rd.systemd.debug_shell", _SHELL),
     RefusedArgument("rd.systemd.unit", _TARGET),
+    RefusedArgument("rd.systemd.wants", _TARGET),
     RefusedArgument("rescue", _TARGET),
+    RefusedArgument("s", _TARGET),
     RefusedArgument("single", _TARGET),
+    RefusedArgument("systemd.break", _SHELL),
     RefusedArgument("systemd.debug_shell", _SHELL),
+    RefusedArgument("systemd.default_debug_tty", _CONSOLE),
     RefusedArgument("systemd.import_credentials", _CREDENTIALS),
     RefusedArgument("systemd.run*", "runs a command that is in no file of the image"),
     RefusedArgument("systemd.set_credential*", _CREDENTIALS),
     RefusedArgument("systemd.unit", _TARGET),
+    RefusedArgument("systemd.wants", _TARGET),
 )
 
 

@@ -18,6 +18,8 @@ FIRST_YEAR: Final = 1980
 LAST_YEAR: Final = 2099
 # x86's COMMAND_LINE_SIZE is 2048; half of it is left for what bedplate and the base add.
 COMMAND_LINE_LIMIT: Final = 1024
+# Beside a release VERSION stand VERSION.unsigned and VERSION.mkosi; no other version may take their place.
+_OUTPUT_SUFFIXES: Final = (".unsigned", ".mkosi")
 
 KeyPath = tuple[str | int, ...]
 
@@ -33,6 +35,8 @@ class Violation:
 
 def violations(definition: ImageDefinition) -> Iterator[Violation]:
     """All broken rules, in the order of the keys."""
+    if definition.version.endswith(_OUTPUT_SUFFIXES):
+        yield Violation(("version",), f"ends like the directory of a build: {' or '.join(_OUTPUT_SUFFIXES)}")
     yield from _command_line(definition)
     if not FIRST_YEAR <= definition.source_date.year <= LAST_YEAR:
         yield Violation(

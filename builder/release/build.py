@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from builder.progress import Reporter
 
 # mkosi needs the unpacked root, the disk and the archives at once; seen: 1.1 GiB for a 210 MiB disk.
+_PLAIN_PATH: Final = re.compile(r"[\w/.+@:-]+")
 _NEEDED_BYTES: Final = 2 << 30
 
 
@@ -66,6 +68,8 @@ def build_image(request: BuildRequest, reporter: Reporter) -> UnsignedBuild:
     definition = request.loaded.definition
     tree = render(request.loaded, request.mirror)
     inputs = _inputs_digest(tree)
+    for directory in (request.output.absolute(), request.cache.directory):
+        _require_plain(directory)
     target = request.output.absolute() / definition.name / f"{definition.version}{UNSIGNED_SUFFIX}"
     with locked(target.parent / ".lock"):
         remove_partial(target.parent)
@@ -145,6 +149,15 @@ def find_unsigned(path: Path) -> tuple[Path, BuildRecord]:
             f"{disk} is not the image that was built: its digest differs from {BUILD_RECORD}", hint="build it again"
         )
     return disk, record
+
+
+def _require_plain(directory: Path) -> None:
+    """mkosi 25.3 hands a path below the workspace to a shell, through apt, without quotes."""
+    if not _PLAIN_PATH.fullmatch(str(directory)):
+        raise InvalidInputError(
+            f"mkosi cannot build in {directory}: the path has spaces or characters that mean something to a shell",
+            hint="use a directory whose path has letters, digits and . _ + @ : - only (--output, BEDPLATE_CACHE)",
+        )
 
 
 def _inputs_digest(tree: RenderedTree) -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from builder.errors import InvalidInputError
+from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import read_bytes
 from builder.measurement.compare import Outcome as PcrOutcome
 from builder.measurement.compare import PcrComparison, compare
 from builder.measurement.configuration import SecureBootMode
+from builder.measurement.pcr import Bank
 from builder.measurement.phases import Phase
+from builder.measurement.prediction import PredictedPcr, Unpredictable
 from builder.release.layout import (
     MAX_RECORD_BYTES,
     NO_RELEASE_HINT,
     REFERENCE_VALUES,
     Names,
 )
-from builder.release.reference import load_variables, stated_pcrs
+from builder.release.reference import BOUND_PCRS, REQUIRED_PCRS, load_variables, stated_pcrs
 from builder.release.statements import ReferenceMeasurements, convert, read_json
 from builder.vm.boot import boot
 from builder.vm.observation import ObservedBoot, Outcome
@@ -73,13 +75,16 @@ def prove(
 ) -> BootProof:
     """Boot ``release`` until ``phase`` and compare; the machine's firmware and TPM are new.
 
-    Raises InvalidInputError if the directory is no release, ToolFailedError if the rig itself fails. A boot that ends
+    Raises InvalidInputError if the directory is no release, NotVerifiedError if its reference values leave out a PCR or
+    a bank that they must have, ToolFailedError if the rig itself fails. A boot that ends
     early or shows other values is a result, not an error.
     """
     reference = load_reference(release)
     stated = reference.reference_values.get(mode.value)
     if stated is None:
         raise InvalidInputError(f"{release} has no reference values for Secure Boot {mode.value}")
+    pcrs = stated_pcrs(stated)
+    _require_whole(release, pcrs)
     variables = load_variables(release)
     image = reference.image
     disk = release / Names(f"{image.name}_{image.version}_{image.architecture}").disk
@@ -97,8 +102,24 @@ def prove(
         for recorded in observed.changes
         if isinstance(recorded.change, Extend)
     ]
-    comparisons = compare(stated_pcrs(stated), observed.values, phase=phase, extends=extends)
+    comparisons = compare(pcrs, observed.values, phase=phase, extends=extends)
     return BootProof(mode, observed, comparisons, _problems(observed, comparisons, mode))
+
+
+def _require_whole(release: Path, pcrs: Mapping[int, PredictedPcr | Unpredictable]) -> None:
+    """Refuse reference values that leave out what a boot is to prove, before a machine is started for them."""
+    problems = []
+    for pcr in BOUND_PCRS:
+        entry = pcrs.get(pcr)
+        if entry is None:
+            problems.append(f"there is no PCR {pcr}")
+        elif isinstance(entry, Unpredictable):
+            if pcr in REQUIRED_PCRS:
+                problems.append(f"PCR {pcr} has no value: {entry.reason}")
+        elif missing := [bank.value for bank in Bank if bank not in entry.values]:
+            problems.append(f"PCR {pcr} has no value in {' and '.join(missing)}")
+    if problems:
+        raise NotVerifiedError(f"the reference values of {release} do not say what a boot must show", tuple(problems))
 
 
 def _enrolled(variables: Mapping[str, bytes]) -> SecureBootVariables:

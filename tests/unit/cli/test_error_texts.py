@@ -7,6 +7,7 @@ import pytest
 
 from builder import errors
 from builder.cli.errors import printable, render
+from builder.errors import NotVerifiedError
 
 
 def test_an_error_is_a_sentence() -> None:
@@ -70,3 +71,8 @@ def test_a_bug_comes_with_its_traceback_and_asks_for_a_report() -> None:
         "error: this is a bug in bedplate: KeyError",
         "hint: please report it, with the lines above and the command that you ran",
     ]
+
+
+def test_a_line_feed_in_a_problem_does_not_make_a_line_of_its_own() -> None:
+    error = NotVerifiedError("no", ("a\nverified: yes: no statement knows this file",))
+    assert render(error) == "error: no\n  - a\\nverified: yes: no statement knows this file\n"

@@ -26,7 +26,8 @@ def test_a_door_is_refused_in_production_only(rule: object) -> None:
     "argument",
     ["systemd.debug-shell", "rd.systemd.debug-shell=yes", "systemd.set_credential_binary=a:b",
      "systemd.run_success_action=x", "console=ttyS0,115200", "systemd.import-credentials=yes",
-     "systemd.unit=rescue.target"],
+     "systemd.unit=rescue.target", "-b", "S", "rd.systemd.wants=debug-shell.service", "systemd.break=pre-mount",
+     "systemd.default-debug-tty=ttyS0", "lockdown=none", "bedplate.profile=development"],
 )  # fmt: skip
 def test_other_spellings_of_a_door_are_refused(argument: str) -> None:
     assert refusal(argument, Profile.PRODUCTION) is not None
