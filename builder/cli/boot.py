@@ -62,12 +62,12 @@ def command(
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
     from builder.release.prove import prove  # noqa: PLC0415
 
+    toolchain = require_toolchain(find_cache(os.environ))
     if trusted:
         with reporter.stage("verify"):
             _verify(release, trusted)
     else:
         to_stderr("note: nobody vouches for the reference values; --trust KEY verifies the release first\n")
-    toolchain = require_toolchain(find_cache(os.environ))
     mode = SecureBootMode.DISABLED if no_secure_boot else SecureBootMode.ENABLED
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-") as workdir,
