@@ -90,7 +90,7 @@ def test_a_release_that_is_there_is_kept(release: Path, built: Path, keyring: Pa
 
 def test_a_release_of_other_keys_is_not_written_over(release: Path, built: Path, tmp_path: Path) -> None:
     generate_keyring(tmp_path / "keys", Profile.PRODUCTION, Algorithm.ED25519)
-    with pytest.raises(InvalidInputError, match="already exists"):
+    with pytest.raises(InvalidInputError, match="is there already, and is not the release of this build by these keys"):
         sign_build(built, load_keyring(tmp_path / "keys"), Silent(), output=release)
 
 
