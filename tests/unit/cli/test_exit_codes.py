@@ -139,8 +139,16 @@ entry_point()
 """
 
 
+# A test run that was started in the background, or by nohup, hands down that these are ignored.
+DEFAULT_SIGNALS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+
+
 def process(statement: str) -> subprocess.CompletedProcess[str]:
-    code = RAISE.format(statement=statement)
+    code = DEFAULT_SIGNALS + RAISE.format(statement=statement)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
