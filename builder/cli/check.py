@@ -14,7 +14,6 @@ from builder.cli.output import Format, format_option, print_json, print_table, p
 
 if TYPE_CHECKING:
     from policies.control import Control
-    from policies.report import Report, Result
 
 _DEFAULT_PACK = "zero-operator-access"
 
@@ -72,6 +71,7 @@ def command(
 
     import datetime as dt  # noqa: PLC0415
 
+    from builder.cli.verdict import verdict_text  # noqa: PLC0415
     from builder.release.check import read_facts  # noqa: PLC0415
     from policies.engine import run  # noqa: PLC0415
     from policies.waiver import load as load_waivers  # noqa: PLC0415
@@ -81,7 +81,7 @@ def command(
     if output_format is Format.JSON:
         print_json(report)
     else:
-        print_text(printable(_text(report)))
+        print_text(printable(verdict_text(report)))
     if not report.passed:
         ctx.exit(ExitCode.NO)
 
@@ -120,41 +120,3 @@ def _list(controls: list[Control], output_format: Format) -> None:
 def _described(control: Control) -> dict[str, object]:
     fields = {name: getattr(control, name) for name in control.__dataclass_fields__ if name != "check"}
     return fields | {"parameters": [{"name": p.name, "default": p.default} for p in control.parameters]}
-
-
-def _text(report: Report) -> str:
-    from policies.control import Severity  # noqa: PLC0415
-
-    lines: list[str] = [f"problem: {problem}" for problem in report.problems]
-    doors: dict[str, list[Result]] = {}
-    for result in report.results:
-        if result.findings or result.waived:
-            doors.setdefault(result.door, []).append(result)
-
-    def rank(result: Result) -> tuple[bool, int, str]:
-        return not result.findings, Severity(result.severity).rank, result.control
-
-    for door, results in sorted(doors.items(), key=lambda item: min(map(rank, item[1]))):
-        lines += ["", door.replace("-", " ").capitalize()]
-        for result in sorted(results, key=rank):
-            lines += _result_lines(result)
-    counts = dict.fromkeys(("passed", "failed", "crashed", "waived", "not-applicable"), 0)
-    for result in report.results:
-        counts[result.outcome] += 1
-    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    name = " ".join(part for part in (report.identity.name, report.identity.version) if part) or f"this {report.kind}"
-    verdict = "yes" if report.passed else "no"
-    return "\n".join(
-        [*lines, *([""] if lines else []), f"{verdict}: {name}, {len(report.results)} controls: {summary}"]
-    )
-
-
-def _result_lines(result: Result) -> list[str]:
-    lines = [f"  {result.control}  {result.severity:8}  {result.title}: {result.outcome}"]
-    for finding in result.findings:
-        lines.append(f"    {finding.subject} {finding.message}")
-        lines += [f"      {item.source}:{item.path}  {item.value}".rstrip() for item in finding.evidence]
-    for item in result.waived:
-        waiver = item.waiver
-        lines.append(f"    {item.finding.subject} waived by {waiver.owner} until {waiver.expires}: {waiver.reason}")
-    return lines
