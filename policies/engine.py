@@ -5,34 +5,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.finding import Finding
-from policies.report import Report, Result, WaivedFinding
+from policies.report import Explanation, Report, Result, WaivedFinding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from policies.control import Stage
     from policies.facts import Facts
     from policies.pack import Selected
     from policies.report import Outcome
     from policies.waiver import Waiver
 
 
-def run(facts: Facts, selection: Sequence[Selected], waivers: Sequence[Waiver] = (), *, today: date) -> Report:
+def run(
+    facts: Facts,
+    selection: Sequence[Selected],
+    waivers: Sequence[Waiver] = (),
+    *,
+    today: date,
+    stage: Stage = "signed",
+) -> Report:
     """The verdict on facts.
 
     It is no if a control has a finding that no waiver names, if a control raises, if a waiver is expired, there twice
-    or names no finding, and if no control could run.
+    or names no finding, and if no control could run. With ``stage="built"``, controls that can hold only on a signed
+    image are deferred: they do not run, and the report says so.
     """
     valid = tuple(waiver for waiver in waivers if waiver.expires >= today)
-    results = tuple(_result(facts, selected, valid) for selected in selection)
+    results = tuple(
+        _described(selected, "deferred")
+        if stage == "built" and selected.control.stage == "signed"
+        else _result(facts, selected, valid)
+        for selected in selection
+    )
     problems = tuple(_waiver_problems(waivers, results, today))
-    if all(result.outcome == "not-applicable" for result in results):
+    if all(result.outcome in {"not-applicable", "deferred"} for result in results):
         problems = ("no control could run, so nothing was checked", *problems)
     failed = any(result.outcome in {"failed", "crashed"} for result in results)
     return Report(
         passed=not failed and not problems,
         kind=facts.kind,
         identity=facts.identity,
+        checked_on=today,
         results=results,
         problems=problems,
     )
@@ -50,15 +65,33 @@ def _result(facts: Facts, selected: Selected, waivers: Sequence[Waiver]) -> Resu
     if waived and len(waived) == len(findings):
         outcome = "waived"
     excused = {item.finding for item in waived}
+    return _described(selected, outcome, tuple(finding for finding in findings if finding not in excused), waived)
+
+
+def _described(
+    selected: Selected,
+    outcome: Outcome,
+    findings: tuple[Finding, ...] = (),
+    waived: tuple[WaivedFinding, ...] = (),
+) -> Result:
+    control = selected.control
     return Result(
         control=control.id,
         title=control.title,
         door=control.door.value,
         severity=control.severity.value,
         pack=selected.pack,
+        explanation=Explanation(
+            looks_at=control.looks_at,
+            rationale=control.rationale,
+            example=control.example,
+            fix=control.fix,
+            limits=control.limits,
+            references=control.references,
+        ),
         parameters=dict(selected.parameters),
         outcome=outcome,
-        findings=tuple(finding for finding in findings if finding not in excused),
+        findings=findings,
         waived=waived,
     )
 
@@ -80,6 +113,7 @@ def _findings(facts: Facts, selected: Selected) -> tuple[Outcome, tuple[Finding,
 
 def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today: date) -> list[str]:
     used = {(result.control, item.finding.subject) for result in results for item in result.waived}
+    deferred = {result.control for result in results if result.outcome == "deferred"}
     problems: list[str] = []
     seen: set[tuple[str, str]] = set()
     for waiver in waivers:
@@ -89,7 +123,7 @@ def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today
             problems.append(f"{name} is there twice")
         elif waiver.expires < today:
             problems.append(f"{name} expired on {waiver.expires}; its owner is {waiver.owner}")
-        elif key not in used:
+        elif key not in used and waiver.control not in deferred:
             problems.append(f"{name} names no finding; remove it")
         seen.add(key)
     return problems

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from policies.document import read
 from policies.errors import InvalidPolicyError
 from policies.registry import by_id
+from policies.report import PackSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +57,12 @@ def load(names: Sequence[str]) -> tuple[Selected, ...]:
         raise InvalidPolicyError("no pack is named, so nothing would be checked")
     chosen = _merged((_load(name, Path(), ()) for name in names), "the command line")
     return tuple(chosen[key] for key in sorted(chosen))
+
+
+def summaries(names: Sequence[str]) -> tuple[PackSummary, ...]:
+    """What the packs of these names say of themselves, for a report. Raises as :func:`load` does."""
+    paths = [_path(name, Path()) for name in names]
+    return tuple(PackSummary(name=path.stem, description=read(path, PackDocument).description) for path in paths)
 
 
 def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, Selected]:
