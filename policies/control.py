@@ -20,6 +20,8 @@ Parameters = Mapping[str, tuple[str, ...]]
 Check = Callable[[Facts, Parameters], Iterable[Finding]]
 # What a control cannot do without; a directory tree has none of them.
 Need = Literal["disk", "uki", "initrd"]
+# When a control can hold at the earliest: on the image as it was built, or once it is signed.
+Stage = Literal["built", "signed"]
 
 _ID: Final = re.compile(r"[A-Z]{3}-[0-9]{3}")
 _SECTIONS: Final = ("What it checks", "Why it matters", "Example", "Fix", "Known limits")
@@ -84,6 +86,7 @@ class Control:
     references: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     needs: tuple[Need, ...]
+    stage: Stage
     check: Check
 
     def settle(self, values: Mapping[str, tuple[str, ...]]) -> Parameters:
@@ -105,6 +108,7 @@ def control(
     references: tuple[str, ...] = (),
     parameters: tuple[Parameter, ...] = (),
     needs: tuple[Need, ...] = (),
+    stage: Stage = "built",
 ) -> Callable[[Check], Control]:
     """Make a control of a function. ``title`` says what holds in a good image.
 
@@ -132,6 +136,7 @@ def control(
             references=references,
             parameters=parameters,
             needs=needs,
+            stage=stage,
             check=check,
         )
 

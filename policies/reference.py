@@ -61,6 +61,8 @@ def _section(control: Control, members: Mapping[str, frozenset[str]]) -> Iterato
         notes.append(f"*References:* {'; '.join(control.references)}.")
     if control.needs:
         notes.append(f"*Needs:* {', '.join(control.needs)}; a directory has none of them.")
+    if control.stage == "signed":
+        notes.append("*Deferred* by `bedplate build`: it can hold only once the image is signed.")
     yield from (" ".join(notes), "")
 
 

@@ -16,7 +16,7 @@ def verdict_text(report: Report) -> str:
     lines: list[str] = [f"problem: {problem}" for problem in report.problems]
     doors: dict[str, list[Result]] = {}
     for result in report.results:
-        if result.findings or result.waived:
+        if result.findings or result.waived or result.outcome == "deferred":
             doors.setdefault(result.door, []).append(result)
 
     def rank(result: Result) -> tuple[bool, int, str]:
@@ -41,7 +41,8 @@ def verdict_line(report: Report) -> str:
 
 
 def _result_lines(result: Result) -> list[str]:
-    lines = [f"  {result.control}  {result.severity:8}  {result.title}: {result.outcome}"]
+    outcome = "deferred until the image is signed" if result.outcome == "deferred" else result.outcome
+    lines = [f"  {result.control}  {result.severity:8}  {result.title}: {outcome}"]
     for finding in result.findings:
         lines.append(f"    {finding.subject} {finding.message}")
         lines += [f"      {item.source}:{item.path}  {item.value}".rstrip() for item in finding.evidence]

@@ -63,6 +63,7 @@ def esp_holds_the_uki_only(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     title="The UKI is signed",
     references=("NIST SP 800-53 CM-14", "NIST SP 800-53 SI-7(15)"),
     needs=("uki",),
+    stage="signed",
 )
 def uki_is_signed(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the UKI has an Authenticode signature.

@@ -40,6 +40,10 @@ def _every_file(found: Facts, _parameters: Parameters) -> Iterator[Finding]:
             yield about_path(found.root, file.path, "is there")
 
 
+def _nothing(_facts: Facts, _parameters: Parameters) -> tuple[Finding, ...]:
+    return ()
+
+
 def _crash(_facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     raise KeyError("boom")
 
@@ -218,3 +222,23 @@ def test_facts_are_frozen_closed_and_survive_json() -> None:
         assert kind.__struct_config__.forbid_unknown_fields
     document = facts({"etc/shadow": "root:*:1::::::\n"}, {})
     assert msgspec.json.decode(msgspec.json.encode(document), type=Facts) == document
+
+
+def test_what_only_a_signed_image_can_satisfy_is_deferred_by_name_before_it_is_signed() -> None:
+    early, late = _made(_nothing), _made(_every_file, stage="signed")
+    selection = [Selected(item, item.settle({}), "test") for item in (early, late)]
+    report = run(facts({"a": ""}), selection, [waiver("root:/a")], today=TODAY, stage="built")
+    assert report.passed
+    assert [result.outcome for result in report.results] == ["passed", "deferred"]
+    assert not run(facts({"a": ""}), selection, today=TODAY).passed
+
+
+def test_deferring_everything_means_no() -> None:
+    late = _made(_every_file, stage="signed")
+    report = run(facts(), [Selected(late, late.settle({}), "test")], today=TODAY, stage="built")
+    assert not report.passed
+    assert report.problems == ("no control could run, so nothing was checked",)
+
+
+def test_only_the_signature_of_the_uki_waits_for_the_signature() -> None:
+    assert [item.id for item in by_id().values() if item.stage == "signed"] == ["ZOA-902"]
