@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from builder.facts.boot import command_line as parse_command_line
 from builder.facts.build import facts_of_files
-from builder.facts.text import variables
+from builder.facts.syntax import variables
 from builder.facts.tree import FileTree, Node
 from policies.facts import Disk, EspFile, Facts, Partition, Uki, UkiProfile, UkiSection
 
@@ -223,5 +223,5 @@ def _node(path: str, entry: Entry) -> Node:
         xattrs=tuple(sorted(entry.xattrs.items())),
         target=entry.target,
         device=entry.device,
-        read=lambda: memoryview(entry.content),
+        pieces=lambda: iter((memoryview(entry.content),)),
     )

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import BedplateError, NotVerifiedError
-from builder.facts.text import variables
+from builder.facts.syntax import variables
 from builder.image import gpt, verity
 from builder.image.pe import certificates, loaded_section, read_pe
 from policies.facts import Argument, CommandLine, Disk, EspFile, Partition, Uki, UkiProfile, UkiSection
@@ -36,6 +36,7 @@ def disk(
     root: gpt.Partition,
     hashes: gpt.Partition | None,
     root_hash: str | None,
+    root_file_system: str,
 ) -> Disk:
     """The partition table, and whether root, hash tree and root hash belong together."""
     return Disk(
@@ -43,7 +44,7 @@ def disk(
         partitions=tuple(_partition(partition) for partition in table.partitions),
         root_hash=root_hash,
         hash_tree=_hash_tree(view, root, hashes, root_hash),
-        root_file_system="erofs",
+        root_file_system=root_file_system,
     )
 
 

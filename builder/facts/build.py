@@ -1,4 +1,4 @@
-"""The facts document of a disk image or a directory."""
+"""The facts document of a disk image, a file system image or a directory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from builder.errors import InvalidInputError
 from builder.facts import boot
 from builder.facts.area import area
-from builder.facts.tree import FileTree, directory_tree, erofs_tree, initrd_tree
+from builder.facts.tree import FileTree, directory_tree, file_system_tree, initrd_tree
 from builder.image import gpt
 from builder.image.binary import BinaryView
+from builder.image.detect import open_file_system
 from builder.image.disk import UKI_PATH
-from builder.image.erofs import open_erofs
 from builder.image.fat import open_fat
 from builder.image.initrd import read_initrd
 from builder.image.uki import read_uki
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 
 def facts_of_image(image: memoryview) -> Facts:
-    """The facts of a disk image with a UKI and a root on EROFS, whoever built it.
+    """The facts of a disk image with a UKI and a root on any file system that is read, whoever built it.
 
     Nothing of it has to be good, controls say what is not; but all of it must be readable. Raises MalformedImageError
-    for a broken structure, InvalidInputError where there is not one ESP or not one root, or the root is no EROFS.
+    for a broken structure, InvalidInputError where there is not one ESP or not one root, or where the root is of a
+    file system that is not read.
     """
     view = BinaryView.of(image, "disk image")
     table = gpt.read_partition_table(view)
@@ -40,10 +41,18 @@ def facts_of_image(image: memoryview) -> Facts:
     uki = boot.uki(image_uki, f"/{entry.path}", content)
     section = image_uki.content(".initrd")
     initrd = None if section is None else initrd_tree(read_initrd(BinaryView.of(section, "UKI section .initrd")))
-    disk = boot.disk(view, table, root, hashes[0] if len(hashes) == 1 else None, _root_hash(uki))
-    return _facts(
-        erofs_tree(open_erofs(root.view(view))), initrd, uki=uki, disk=disk, esp=boot.esp_files(volume, uki.path)
-    )
+    file_system = open_file_system(root.view(view).named("root partition"))
+    hash_tree = hashes[0] if len(hashes) == 1 else None
+    disk = boot.disk(view, table, root, hash_tree, _root_hash(uki), file_system.name.lower())
+    return _facts(file_system_tree(file_system), initrd, uki=uki, disk=disk, esp=boot.esp_files(volume, uki.path))
+
+
+def facts_of_file_system(image: memoryview) -> Facts:
+    """The facts of an image of one file system, without partitions, that is or could become a root.
+
+    Raises MalformedImageError for a broken structure, InvalidInputError for a file system that is not read.
+    """
+    return facts_of_files(file_system_tree(open_file_system(BinaryView.of(image, "image"))))
 
 
 def facts_of_tree(directory: Path) -> Facts:

@@ -54,13 +54,12 @@ def programs(tree: FileTree) -> tuple[tuple[Elf, ...], tuple[Script, ...]]:
         node = tree.nodes[path]
         if not node.is_file or not node.size or ".ko" in path[-7:]:
             continue
-        content = node.read()
-        magic = bytes(content[:4])
+        magic = bytes(node.head()[:4])
         if magic == _MAGIC:
-            elf = read_elf(path, content)
+            elf = read_elf(path, node.read())
             found_elf += [] if elf is None else [elf]
         elif magic[:2] == b"#!" and stat.S_IMODE(node.mode) & 0o111:
-            found_scripts += _script(path, content)
+            found_scripts += _script(path, node.read())
     return tuple(found_elf), tuple(found_scripts)
 
 

@@ -70,7 +70,7 @@ def _file(node: Node, owners: dict[str, str], versions: dict[str, str]) -> File:
         gid=node.gid,
         size=node.size if node.is_file else 0,
         mtime=node.mtime,
-        sha256=hashlib.sha256(node.read()).hexdigest() if node.is_file else None,
+        sha256=_digest(node) if node.is_file else None,
         capabilities=next((capabilities(value) for name, value in node.xattrs if name == _CAPABILITY_XATTR), ()),
         xattrs={name: value.hex() for name, value in node.xattrs if name != _CAPABILITY_XATTR},
         target=node.target,
@@ -78,6 +78,13 @@ def _file(node: Node, owners: dict[str, str], versions: dict[str, str]) -> File:
         package=package,
         version=None if package is None else versions.get(package),
     )
+
+
+def _digest(node: Node) -> str:
+    digest = hashlib.sha256()
+    for piece in node.pieces():
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _status(tree: FileTree) -> tuple[dpkg.Package, ...]:

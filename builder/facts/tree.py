@@ -1,6 +1,6 @@
 """A file system to read facts from: paths with metadata, contents on demand.
 
-Three kinds of sources become the same tree: an EROFS image, an unpacked initrd, and a directory on disk.
+Three kinds of sources become the same tree: a file system image, an unpacked initrd, and a directory on disk.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import InvalidInputError, MalformedImageError
+from builder.image.filesystem import join
 from policies.facts.paths import chase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from builder.image.erofs import Erofs, ErofsFile
+    from builder.image.filesystem import FileEntry, FileSystem
     from builder.image.initrd import Initrd
 
 _MAX_FILES: Final = 2_000_000
@@ -27,7 +28,7 @@ _EMPTY: Final = memoryview(b"")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One path. ``mode`` is st_mode, ``read`` gives the whole content of a regular file."""
+    """One path. ``mode`` is st_mode, ``pieces`` gives the content of a regular file in order."""
 
     path: str
     mode: int
@@ -38,12 +39,20 @@ class Node:
     xattrs: tuple[tuple[str, bytes], ...]
     target: str | None
     device: tuple[int, int] | None
-    read: Callable[[], memoryview]
+    pieces: Callable[[], Iterator[memoryview]]
 
     @property
     def is_file(self) -> bool:
         """A regular file."""
         return stat.S_ISREG(self.mode)
+
+    def read(self) -> memoryview:
+        """The whole content of a regular file."""
+        return join(self.pieces())
+
+    def head(self) -> memoryview:
+        """The first piece of the content, which a packed file has sooner than the whole; empty for an empty file."""
+        return next(self.pieces(), _EMPTY)
 
 
 @dataclass(frozen=True)
@@ -93,9 +102,9 @@ class FileTree:
         return {directory: tuple(sorted(names)) for directory, names in children.items()}
 
 
-def erofs_tree(image: Erofs) -> FileTree:
-    """The tree of an EROFS image. Raises MalformedImageError for what breaks its format."""
-    return _tree(_erofs_node(image, file) for file in image.walk())
+def file_system_tree(image: FileSystem) -> FileTree:
+    """The tree of a file system image. Raises MalformedImageError for what breaks its format."""
+    return _tree(_image_node(entry) for entry in image.entries())
 
 
 def initrd_tree(initrd: Initrd) -> FileTree:
@@ -111,7 +120,7 @@ def initrd_tree(initrd: Initrd) -> FileTree:
             xattrs=(),
             target=None if entry.target is None else _text(entry.target),
             device=entry.device,
-            read=_constant(entry.content),
+            pieces=_constant(entry.content),
         )
         for entry in initrd.files
     ]
@@ -144,19 +153,18 @@ def _tree(nodes: Iterable[Node]) -> FileTree:
     return FileTree(by_path)
 
 
-def _erofs_node(image: Erofs, file: ErofsFile) -> Node:
-    inode = file.inode
+def _image_node(entry: FileEntry) -> Node:
     return Node(
-        path=_text(f"/{file.path}"),
-        mode=inode.mode,
-        uid=inode.uid,
-        gid=inode.gid,
-        size=inode.size if stat.S_ISREG(inode.mode) else 0,
-        mtime=inode.mtime,
-        xattrs=file.xattrs,
-        target=None if file.target is None else _text(file.target),
-        device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
-        read=lambda: image.content(inode),
+        path=_text(f"/{entry.path}"),
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        size=entry.size,
+        mtime=entry.mtime,
+        xattrs=entry.xattrs,
+        target=None if entry.target is None else _text(entry.target),
+        device=entry.device,
+        pieces=entry.pieces,
     )
 
 
@@ -175,7 +183,7 @@ def _disk_node(top: Path, path: Path) -> Node:
         xattrs=tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in sorted(names)),
         target=_text(str(path.readlink())) if stat.S_ISLNK(status.st_mode) else None,
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else None,
-        read=lambda: memoryview(path.read_bytes()),
+        pieces=lambda: iter((memoryview(path.read_bytes()),)),
     )
 
 
@@ -184,8 +192,8 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _constant(content: memoryview) -> Callable[[], memoryview]:
-    return lambda: content
+def _constant(content: memoryview) -> Callable[[], Iterator[memoryview]]:
+    return lambda: iter((content,))
 
 
 def _raise(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""What `bedplate check` looks at: a disk image, the image in a release or an unsigned build, or a directory."""
+"""What `bedplate check` looks at: an image of a disk or of a file system, one in a release or build, or a directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import mmap
 from typing import TYPE_CHECKING
 
 from builder.errors import InvalidInputError
-from builder.facts.build import facts_of_image, facts_of_tree
+from builder.facts.build import facts_of_file_system, facts_of_image, facts_of_tree
+from builder.image.binary import BinaryView
+from builder.image.detect import holds_file_system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a disk image, of the one image in a release directory, or of a directory tree.
+    """The facts of a disk or file system image, of the one disk in a release directory, or of a directory tree.
 
     A directory with os-release, /etc or /usr in it is a tree, else a release. Raises InvalidInputError if a release
     does not hold exactly one disk image, and what the readers of images raise.
@@ -40,4 +42,7 @@ def _of_image(path: Path) -> Facts:
     with path.open("rb") as file:
         # Not closed: facts are copies, but an exception that flies still holds views of it.
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return facts_of_image(memoryview(mapped))
+    image = memoryview(mapped)
+    if holds_file_system(BinaryView.of(image, "image")):
+        return facts_of_file_system(image)
+    return facts_of_image(image)
