@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from builder.facts.text import lines, statements
+from builder.facts.syntax import lines
+from builder.facts.text import statements
 from policies.facts import Accounts, AuthorizedKeys, BrokenLine, Group, NameService, Origin, Password, Shadow, User
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from builder.facts.elf import programs
 from builder.facts.files import files, packages
 from builder.facts.kernel import kernel
 from builder.facts.secrets import secrets
+from builder.facts.syntax import MAX_CONFIGURATION, variables
 from builder.facts.systemd import systemd
-from builder.facts.text import MAX_CONFIGURATION, variables
 from policies.facts import Area, AreaName, Edge
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from builder.facts.pam import pam
-from builder.facts.text import drop_ins, ordered, settings, statements
+from builder.facts.syntax import drop_ins, ordered
+from builder.facts.text import settings, statements
 from policies.facts import (
     Configuration,
     DBusService,

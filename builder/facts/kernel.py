@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from builder.facts.text import lines
+from builder.facts.syntax import lines
 from policies.facts import Kernel, KernelModule
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from builder.facts.text import ordered, statements
+from builder.facts.syntax import ordered
+from builder.facts.text import statements
 from policies.facts import Origin, PamRule
 
 if TYPE_CHECKING:

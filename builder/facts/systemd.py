@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from builder.facts.text import CONFIGURATION_ROOTS, drop_ins, is_mask, merged, ordered, settings, statements
+from builder.facts.syntax import CONFIGURATION_ROOTS, drop_ins, is_mask, ordered
+from builder.facts.text import merged, settings, statements
 from builder.facts.unit_files import UnitFiles, find_units, template_of
 from builder.facts.units import PULLING, read_unit
 from policies.facts import DaemonConfiguration, Edge, Generator, PresetRule, Systemd, Unit

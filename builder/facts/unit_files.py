@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from builder.facts.text import is_mask, ordered
+from builder.facts.syntax import is_mask, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

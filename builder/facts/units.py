@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from builder.facts.text import merged, settings
 from builder.facts.unit_files import instantiate, template_of
+from builder.facts.unit_values import commands, expand
 from policies.facts import Credential, Edge, Listen, Origin, Program, Unit
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _edges(files: UnitFiles, name: str, aliases: tuple[str, ...], held: tuple[Se
             "Sockets",
         ):
             for word in setting.value.split():
-                yield Edge(kind=setting.key, unit=_expand(word, name), origin=setting.origin)
+                yield Edge(kind=setting.key, unit=expand(word, name), origin=setting.origin)
     kind = name.rpartition(".")[2]
     own = Origin(path=(files.paths(name) or (name,))[0], line=None)
     if kind in _DEFAULT_DEPENDENCIES and _last(held, "Unit", "DefaultDependencies") not in _NO:
@@ -100,27 +100,11 @@ def _activated(name: str, kind: str, held: tuple[Setting, ...], own: Origin) -> 
     key, suffix = _ACTIVATING[kind]
     stated = [item for item in held if (item.section.lower(), item.key) == (kind, key)]
     if stated:
-        yield Edge(kind="activates", unit=_expand(stated[-1].value, name), origin=stated[-1].origin)
+        yield Edge(kind="activates", unit=expand(stated[-1].value, name), origin=stated[-1].origin)
     elif kind == "socket" and _last(held, "Socket", "Accept") in _YES:
         yield Edge(kind="activates", unit=f"{stem}@.{suffix}", origin=own)
     else:
         yield Edge(kind="activates", unit=f"{stem}.{suffix}", origin=own)
-
-
-def _expand(word: str, name: str) -> str:
-    """The specifiers of systemd.unit(5) that unit names are made with."""
-    stem = name.rpartition(".")[0]
-    prefix, _, instance = stem.partition("@")
-    for specifier, value in {
-        "%i": instance,
-        "%I": instance,
-        "%n": name,
-        "%N": stem,
-        "%p": prefix,
-        "%j": prefix,
-    }.items():
-        word = word.replace(specifier, value)
-    return word
 
 
 def _last(held: tuple[Setting, ...], section: str, key: str) -> str:
@@ -132,7 +116,7 @@ def _programs(held: tuple[Setting, ...]) -> Iterator[Program]:
     for setting in held:
         if not setting.key.startswith("Exec") or setting.section == "Unit" or setting.key == "ExecSearchPath":
             continue
-        for words in _commands(setting.value):
+        for words in commands(setting.value):
             bare = words[0].lstrip("@-:+!|")
             yield Program(
                 setting=setting.key,
@@ -141,21 +125,6 @@ def _programs(held: tuple[Setting, ...]) -> Iterator[Program]:
                 arguments=tuple(words[1:]),
                 origin=setting.origin,
             )
-
-
-def _commands(value: str) -> Iterator[list[str]]:
-    """The words of each command of an Exec line; a lone ";" separates commands."""
-    try:
-        words = shlex.split(value)
-    except ValueError:  # an open quote: systemd refuses the line, what is in it is still worth a look
-        words = value.split()
-    command: list[str] = []
-    for word in (*words, ";"):
-        if word != ";":
-            command.append(word)
-        elif command:
-            yield command
-            command = []
 
 
 def _listens(held: tuple[Setting, ...]) -> Iterator[Listen]:
