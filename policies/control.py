@@ -23,6 +23,7 @@ Need = Literal["disk", "uki", "initrd"]
 # When a control can hold at the earliest: on the image as it was built, or once it is signed.
 Stage = Literal["built", "signed"]
 
+ID_PATTERN: Final = r"^[A-Z]{3}-[0-9]{3}$"
 _ID: Final = re.compile(r"[A-Z]{3}-[0-9]{3}")
 _SECTIONS: Final = ("What it checks", "Why it matters", "Example", "Fix", "Known limits")
 

@@ -15,11 +15,12 @@ from policies.registry import by_id
 from policies.report import PackSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from policies.control import Control, Parameters
 
-BUILTIN: Final = Path(__file__).parent / "packs"
+BUILTIN: Final = Path(__file__).resolve().parent / "packs"
+CURRENT: Final = Path()
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _MAX_DEPTH: Final = 16
 
@@ -46,16 +47,16 @@ class Selected:
     pack: str
 
 
-def load(names: Sequence[str]) -> tuple[Selected, ...]:
+def load(names: Sequence[str], directory: Path = CURRENT) -> tuple[Selected, ...]:
     """The controls of some packs by id.
 
-    ``names`` are built-in packs, or paths of files (with a "/" or ending in ".yaml"). Raises InvalidPolicyError for
-    unknown packs, controls and parameters, packs without a control, circles, and one control with different parameters
-    from packs that stand side by side.
+    ``names`` are built-in packs, or paths of files (with a "/" or ending in ".yaml") relative to ``directory``. Raises
+    InvalidPolicyError for unknown packs, controls and parameters, packs without a control, circles, and one control
+    with different parameters from packs that stand side by side.
     """
     if not names:
         raise InvalidPolicyError("no pack is named, so nothing would be checked")
-    chosen = _merged((_load(name, Path(), ()) for name in names), "the command line")
+    chosen = _merged((_load(name, directory, ()) for name in names), "the packs")
     return tuple(chosen[key] for key in sorted(chosen))
 
 
@@ -63,6 +64,19 @@ def summaries(names: Sequence[str]) -> tuple[PackSummary, ...]:
     """What the packs of these names say of themselves, for a report. Raises as :func:`load` does."""
     paths = [_path(name, Path()) for name in names]
     return tuple(PackSummary(name=path.stem, description=read(path, PackDocument).description) for path in paths)
+
+
+def closure(names: Sequence[str], directory: Path = CURRENT) -> Iterator[tuple[Path, PackDocument, bool]]:
+    """The files of packs that :func:`load` accepts and of what they include, each once, with whether it is included."""
+    waiting = [(_path(name, directory).resolve(), False) for name in names]
+    seen: set[Path] = set()
+    while waiting:
+        path, included = waiting.pop(0)
+        if path not in seen:
+            seen.add(path)
+            document = read(path, PackDocument)
+            yield path, document, included
+            waiting += [(_path(name, path.parent).resolve(), True) for name in document.include]
 
 
 def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, Selected]:

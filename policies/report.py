@@ -71,6 +71,9 @@ class Report(Struct, frozen=True, kw_only=True):
         str | None, Meta(description="SHA-256 of the disk image in lower-case hexadecimal; null if it was not taken.")
     ] = None
     checked_on: Annotated[date | None, Meta(description="Day of the check in UTC, which decides on waivers.")] = None
+    policy: Annotated[
+        str | None, Meta(description="SHA-256 of the policy document in lower-case hexadecimal; null without one.")
+    ] = None
     bedplate: Annotated[str | None, Meta(description="Version of bedplate that checked.")] = None
     packs: Annotated[tuple[PackSummary, ...], Meta(description="Packs that were asked for.")] = ()
     results: Annotated[tuple[Result, ...], Meta(description="By id.")]

@@ -1,0 +1,145 @@
+"""The effective policy of an image: what packs and waivers came to when it was built, in one document.
+
+It needs no file beside itself: whoever signs or verifies runs the same controls with the same parameters, and sees
+which pack files they came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from policies.control import ID_PATTERN
+from policies.errors import InvalidPolicyError
+from policies.pack import BUILTIN, Selected, closure, load
+from policies.registry import by_id
+from policies.report import PackSummary
+from policies.waiver import Waiver
+from policies.waiver import load as load_waivers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+ControlId = Annotated[str, Meta(pattern=ID_PATTERN)]
+
+SCHEMA: Final = "bedplate.policy.v1"
+
+
+class PolicyPack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pack file that had a part in the policy."""
+
+    name: Annotated[str, Meta(description="Name of a built-in pack, or file name without its ending.")]
+    builtin: Annotated[bool, Meta(description="It came with bedplate; only then does its name mean anything.")]
+    included: Annotated[bool, Meta(description="Another pack includes it; the definition did not name it.")]
+    description: Annotated[str, Meta(description="What it is for.")]
+    sha256: Annotated[Sha256, Meta(description="Digest of the file.")]
+
+
+class PolicyControl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A control that must hold."""
+
+    id: Annotated[ControlId, Meta(description="Id.")]
+    pack: Annotated[str, Meta(description="Pack that asks for it.")]
+    parameters: Annotated[dict[str, tuple[str, ...]], Meta(description="All of them, with defaults filled in.")]
+
+
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an image must satisfy, and what is excused."""
+
+    schema: Annotated[Literal["bedplate.policy.v1"], Meta(description="Version of this document.")] = SCHEMA
+    packs: Annotated[tuple[PolicyPack, ...], Meta(min_length=1, description="Those named first, by name.")]
+    controls: Annotated[tuple[PolicyControl, ...], Meta(min_length=1, description="By id, each once.")]
+    waivers: Annotated[tuple[Waiver, ...], Meta(description="As their file has them.")]
+
+    @property
+    def summaries(self) -> tuple[PackSummary, ...]:
+        """The packs that were named, for a report."""
+        return tuple(
+            PackSummary(name=pack.name, description=pack.description) for pack in self.packs if not pack.included
+        )
+
+    @property
+    def builtin_packs(self) -> frozenset[str]:
+        """The packs of bedplate that are in it, named or included."""
+        return frozenset(pack.name for pack in self.packs if pack.builtin)
+
+    @property
+    def adjusted(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The parameters that are not the defaults of the controls as this bedplate has them, by control."""
+        known = by_id()
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for item in self.controls:
+            defaults = {entry.name: entry.default for entry in known[item.id].parameters} if item.id in known else {}
+            changed = {name: values for name, values in item.parameters.items() if defaults.get(name) != values}
+            if changed:
+                found[item.id] = changed
+        return found
+
+
+def settle(names: Sequence[str], directory: Path, waivers: Path | None = None) -> Policy:
+    """The policy of packs by name or by path relative to ``directory``, and a file of waivers.
+
+    Raises InvalidPolicyError for what ``pack.load`` and ``waiver.load`` refuse.
+    """
+    selection = load(names, directory)
+    packs = tuple(
+        PolicyPack(
+            name=path.stem,
+            builtin=path.parent == BUILTIN,
+            included=included,
+            description=document.description,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path, document, included in closure(names, directory)
+    )
+    return Policy(
+        packs=tuple(sorted(packs, key=lambda pack: (pack.included, pack.name, pack.sha256))),
+        controls=tuple(
+            PolicyControl(id=item.control.id, pack=item.pack, parameters=dict(item.parameters)) for item in selection
+        ),
+        waivers=() if waivers is None else load_waivers(waivers),
+    )
+
+
+def encode(policy: Policy) -> bytes:
+    """The policy as compact JSON with sorted keys: equal policies have equal bytes."""
+    return msgspec.json.encode(policy, order="sorted") + b"\n"
+
+
+def decode(data: bytes) -> Policy:
+    """Read a policy. Raises InvalidPolicyError if it is none, is not in the form of ``encode``, or repeats a control.
+
+    The one form leaves no room for a key that is there twice, of which each reader could take another.
+    """
+    try:
+        policy = msgspec.json.decode(data, type=Policy)
+        canonical = encode(policy) == data
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidPolicyError(f"this is no policy: {error}") from None
+    if not canonical:
+        raise InvalidPolicyError("this is no policy as bedplate writes it: keys are unsorted, twice or have blanks")
+    ids = [item.id for item in policy.controls]
+    if len(set(ids)) != len(ids):
+        raise InvalidPolicyError("the policy names a control twice")
+    return policy
+
+
+def selection(policy: Policy) -> tuple[tuple[Selected, ...], tuple[str, ...]]:
+    """The controls to run, and a sentence for each one that this bedplate cannot run as the policy says."""
+    known = by_id()
+    found: list[Selected] = []
+    problems: list[str] = []
+    for item in policy.controls:
+        if item.id not in known:
+            problems.append(f"this bedplate does not know the control {item.id}, which {item.pack} asks for")
+            continue
+        try:
+            found.append(Selected(known[item.id], known[item.id].settle(item.parameters), item.pack))
+        except ValueError as error:
+            problems.append(f"this bedplate cannot run a control as {item.pack} asks: {error}")
+    return tuple(found), tuple(problems)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from policies.errors import InvalidPolicyError
+from policies.pack import BUILTIN, load
+from policies.policy import decode, encode, selection, settle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAIVER = "waivers:\n  - {control: ZOA-120, subject: 'root:/a', owner: o, reason: r, expires: 2027-01-31}\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A directory with a pack of its own and waivers."""
+    (tmp_path / "site.yaml").write_text(
+        'description: Ours.\ninclude: [zero-operator-access]\ncontrols:\n  ZOA-120:\n    allowed: ["8443"]\n'
+    )
+    (tmp_path / "waivers.yaml").write_text(WAIVER)
+    return tmp_path
+
+
+def test_a_policy_is_what_packs_and_waivers_come_to(site: Path) -> None:
+    policy = settle(["site.yaml"], site, site / "waivers.yaml")
+    assert [(pack.name, pack.builtin, pack.included) for pack in policy.packs] == [
+        ("site", False, False),
+        ("data-at-rest", True, True),
+        ("zero-operator-access", True, True),
+    ]
+    assert policy.packs[0].sha256 == hashlib.sha256((site / "site.yaml").read_bytes()).hexdigest()
+    assert [summary.name for summary in policy.summaries] == ["site"]
+    assert policy.adjusted == {"ZOA-120": {"allowed": ("8443",)}}
+    assert [waiver.expires for waiver in policy.waivers] == [date(2027, 1, 31)]
+
+
+def test_a_policy_needs_nothing_but_itself_to_be_run(site: Path) -> None:
+    data = encode(settle(["site.yaml"], site))
+    (site / "site.yaml").unlink()
+    selected, problems = selection(decode(data))
+    assert problems == ()
+    assert {item.control.id for item in selected} == {item.control.id for item in load(["zero-operator-access"])}
+    assert {item.pack for item in selected if item.control.id == "ZOA-120"} == {"site"}
+
+
+def test_equal_policies_have_equal_bytes(site: Path) -> None:
+    names = ["data-at-rest", "zero-operator-access"]
+    assert encode(settle(names, site)) == encode(settle(names[::-1], site))
+
+
+def test_a_pack_of_the_same_name_as_a_built_in_one_is_not_that_one(tmp_path: Path) -> None:
+    (tmp_path / "zero-operator-access.yaml").write_text("description: A.\ncontrols:\n  ZOA-101:\n")
+    policy = settle(["./zero-operator-access.yaml"], tmp_path)
+    assert policy.builtin_packs == frozenset()
+    assert settle([str(BUILTIN / "development.yaml")], tmp_path).builtin_packs == {"development"}
+
+
+def _changed(**members: Any) -> bytes:
+    value = json.loads(encode(settle(["development"], BUILTIN))) | members
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+CONTROL = {"id": "ZOA-101", "pack": "p", "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "no policy"),
+        (b"\xff", "no policy"),
+        (b"[" * 100_000, "no policy"),
+        (_changed(more=1), "unknown field"),
+        (_changed(schema="bedplate.policy.v2"), "Invalid enum value"),
+        (_changed(controls=[]), "length >= 1"),
+        (_changed(packs=[]), "length >= 1"),
+        (_changed(controls=[CONTROL | {"id": "ZOA-1"}]), "matching regex"),
+        (_changed(controls=[CONTROL, CONTROL]), "names a control twice"),
+        (_changed().replace(b'"waivers":', b'"waivers":[],"waivers":'), "keys are unsorted, twice"),
+        (_changed().replace(b'"waivers":', b'"waivers": '), "keys are unsorted, twice"),
+    ],
+)
+def test_what_is_no_policy_is_refused(data: bytes, problem: str) -> None:
+    with pytest.raises(InvalidPolicyError, match=problem):
+        decode(data)
+
+
+def test_a_control_that_this_bedplate_does_not_know_is_named() -> None:
+    policy = decode(_changed(controls=[CONTROL | {"id": "ZOA-999"}, CONTROL]))
+    selected, problems = selection(policy)
+    assert [item.control.id for item in selected] == ["ZOA-101"]
+    assert problems == ("this bedplate does not know the control ZOA-999, which p asks for",)
+
+
+def test_a_parameter_that_this_bedplate_does_not_know_is_named() -> None:
+    policy = decode(_changed(controls=[CONTROL | {"parameters": {"depth": ["1"]}}]))
+    assert selection(policy) == (
+        (),
+        ("this bedplate cannot run a control as p asks: ZOA-101 has no parameter 'depth'; it has none",),
+    )
+
+
+def test_every_member_of_a_policy_is_checked(site: Path) -> None:
+    policy = settle(["site.yaml"], site, site / "waivers.yaml")
+    assert decode(encode(policy)) == policy
+    assert policy != msgspec.structs.replace(policy, waivers=())
