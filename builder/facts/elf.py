@@ -1,49 +1,20 @@
-"""ELF files and scripts: what starts them and what they load (System V gABI chapters 4 and 5; UAPI.13 for dlopen)."""
+"""ELF files and scripts of a tree: what starts them, what they load, and what they are."""
 
 from __future__ import annotations
 
 import re
 import stat
-import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from msgspec import DecodeError, json
-
-from builder.errors import MalformedImageError
 from builder.facts.identities import identities
-from builder.image.binary import BinaryView
+from builder.image.elf import ELF_MAGIC, parse_elf
 from policies.facts import Elf, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from builder.facts.tree import FileTree
 
-_MAGIC: Final = b"\x7fELF"
-_HEADER_SIZE: Final = 64
-_TYPES: Final[dict[int, Literal["executable", "shared", "core"]]] = {2: "executable", 3: "shared", 4: "core"}
-_RELOCATABLE: Final = 1
-_MACHINES: Final = {62: "x86-64", 183: "aarch64", 3: "i386", 40: "arm", 243: "riscv"}
-_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
-_DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
-_NOTE_BUILD_ID: Final = ("GNU", 3)
-_NOTE_DLOPEN: Final = ("FDO", 0x407C0C0A)
-_NOTE_PACKAGE: Final = ("FDO", 0xCAFE1A7E)
-_MAX_SEGMENTS: Final = 512
-_MAX_DYNAMIC: Final = 1 << 16
-_MAX_NOTES: Final = 1 << 20
-_MAX_STRING: Final = 4096
 _SHEBANG: Final = re.compile(rb"#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)")
 _SHEBANG_SIZE: Final = 256  # Linux include/uapi/linux/binfmts.h, BINPRM_BUF_SIZE
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    kind: int
-    offset: int
-    address: int
-    size: int
 
 
 def programs(tree: FileTree) -> tuple[tuple[Elf, ...], tuple[Script, ...]]:
@@ -55,7 +26,7 @@ def programs(tree: FileTree) -> tuple[tuple[Elf, ...], tuple[Script, ...]]:
         if not node.is_file or not node.size or ".ko" in path[-7:]:
             continue
         magic = bytes(node.head()[:4])
-        if magic == _MAGIC:
+        if magic == ELF_MAGIC:
             elf = read_elf(path, node.read())
             found_elf += [] if elf is None else [elf]
         elif magic[:2] == b"#!" and stat.S_IMODE(node.mode) & 0o111:
@@ -65,130 +36,25 @@ def programs(tree: FileTree) -> tuple[tuple[Elf, ...], tuple[Script, ...]]:
 
 def read_elf(path: str, content: memoryview) -> Elf | None:
     """The facts of an ELF file, None for a relocatable object. What breaks the format becomes the field ``problem``."""
-    found = _empty(path)
-    try:
-        view = BinaryView.of(content, "ELF file")
-        bits, order = view.u8(4), view.u8(5)
-        if order != 1 or bits not in {1, 2}:
-            return _elf(found, problem="it is not little-endian 32 or 64 bit")
-        kind, machine = view.u16(16), view.u16(18)
-        if kind == _RELOCATABLE:
-            return None
-        found |= {"type": _TYPES.get(kind, "other"), "machine": _MACHINES.get(machine, f"machine-{machine}")}
-        segments = tuple(_segments(view, is_64=bits == 2))  # noqa: PLR2004 -- ELFCLASS64
-        for segment in segments:
-            if segment.kind == _PT_INTERP:
-                found["interpreter"] = _string(view, segment.offset, segment.offset + segment.size)
-            elif segment.kind == _PT_NOTE:
-                _read_notes(view.view(segment.offset, min(segment.size, _MAX_NOTES)), found)
-            elif segment.kind == _PT_DYNAMIC:
-                _read_dynamic(view, segment, segments, found, is_64=bits == 2)  # noqa: PLR2004
-    except MalformedImageError as error:
-        return _elf(_identified(found, content), problem=str(error))
-    return _elf(_identified(found, content), problem=None)
-
-
-def _identified(found: dict[str, object], content: memoryview) -> dict[str, object]:
-    is_library = found["soname"] is not None and found["interpreter"] is None
-    return found if is_library else found | {"identities": identities(content)}
-
-
-def _empty(path: str) -> dict[str, object]:
-    found: dict[str, object] = dict.fromkeys(("interpreter", "soname", "rpath", "runpath", "build_id", "packaged_as"))
-    return found | {"path": path, "machine": "unknown", "type": "other", "needed": (), "dlopen": (), "identities": ()}
-
-
-def _elf(found: dict[str, object], problem: str | None) -> Elf:
-    return Elf(**found, problem=problem)  # type: ignore[arg-type]
-
-
-def _segments(view: BinaryView, *, is_64: bool) -> Iterator[_Segment]:
-    if is_64:
-        offset, size, count = view.u64(32), view.u16(54), view.u16(56)
-        layout, order = struct.Struct("<IIQQQQQQ"), (0, 2, 3, 5)
-    else:
-        offset, size, count = view.u32(28), view.u16(42), view.u16(44)
-        layout, order = struct.Struct("<IIIIIIII"), (0, 1, 2, 4)
-    if count > _MAX_SEGMENTS or (count and size < layout.size):
-        raise view.error(54, f"{count} program headers of {size} bytes are not believable")
-    for index in range(count):
-        fields = view.unpack(layout, offset + index * size)
-        yield _Segment(*(fields[position] for position in order))
-
-
-def _read_dynamic(
-    view: BinaryView, segment: _Segment, segments: tuple[_Segment, ...], found: dict[str, object], *, is_64: bool
-) -> None:
-    layout = struct.Struct("<qQ" if is_64 else "<iI")
-    size = min(segment.size, _MAX_DYNAMIC) // layout.size * layout.size
-    entries = []
-    for tag, value in layout.iter_unpack(view.slice(segment.offset, size)):
-        if tag == 0:
-            break
-        entries.append((tag, value))
-    values = dict(entries)
-    if _DT_STRTAB not in values:
-        return
-    start = _offset_of(view, values[_DT_STRTAB], segments)
-    end = start + values.get(_DT_STRSZ, 0)
-    found["needed"] = tuple(_string(view, start + value, end) for tag, value in entries if tag == _DT_NEEDED)
-    for tag, name in ((_DT_SONAME, "soname"), (_DT_RPATH, "rpath"), (_DT_RUNPATH, "runpath")):
-        if tag in values:
-            found[name] = _string(view, start + values[tag], end)
-
-
-def _offset_of(view: BinaryView, address: int, segments: tuple[_Segment, ...]) -> int:
-    for segment in segments:
-        if segment.kind == _PT_LOAD and segment.address <= address < segment.address + segment.size:
-            return segment.offset + address - segment.address
-    raise view.error(0, f"the address {address:#x} of its strings is in no segment")
-
-
-def _read_notes(notes: BinaryView, found: dict[str, object]) -> None:
-    offset = 0
-    libraries: list[str] = []
-    while offset + 12 <= len(notes):
-        name_size, size, kind = notes.u32(offset), notes.u32(offset + 4), notes.u32(offset + 8)
-        body = offset + 12 + -(-name_size // 4) * 4
-        name = notes.read(offset + 12, name_size).rstrip(b"\0").decode("ascii", "replace")
-        content = notes.read(body, size)
-        if (name, kind) == _NOTE_BUILD_ID:
-            found["build_id"] = content.hex()
-        elif (name, kind) == _NOTE_DLOPEN:
-            libraries += _dlopen(content)
-        elif (name, kind) == _NOTE_PACKAGE:
-            found["packaged_as"] = _package(content)
-        offset = body + -(-size // 4) * 4
-    if libraries:
-        found["dlopen"] = tuple(libraries)
-
-
-def _dlopen(content: bytes) -> Iterator[str]:
-    """The sonames of a dlopen note: a JSON list of objects. Raises MalformedImageError if it is none."""
-    try:
-        items = json.decode(content.rstrip(b"\0"), type=list[dict[str, object]])
-    except (DecodeError, UnicodeDecodeError):
-        raise MalformedImageError("ELF note", None, "a dlopen note is no JSON list of objects") from None
-    for item in items:
-        names = item.get("soname")
-        if isinstance(names, list):
-            yield from (name for name in names if isinstance(name, str))
-
-
-def _package(content: bytes) -> str | None:
-    """The name in a package note: a JSON object. Raises MalformedImageError if it is none."""
-    try:
-        name = json.decode(content.rstrip(b"\0"), type=dict[str, object]).get("name")
-    except (DecodeError, UnicodeDecodeError):
-        raise MalformedImageError("ELF note", None, "a package note is no JSON object") from None
-    return name if isinstance(name, str) else None
-
-
-def _string(view: BinaryView, start: int, end: int) -> str:
-    if not 0 <= start < end:
-        raise view.error(0, "a string lies outside its table")
-    raw = view.read(start, min(end - start, _MAX_STRING)).partition(b"\0")[0]
-    return raw.decode("utf-8", "backslashreplace")
+    elf = parse_elf(content)
+    if elf is None:
+        return None
+    is_library = elf.soname is not None and elf.interpreter is None
+    return Elf(
+        path=path,
+        machine=elf.machine,
+        type=elf.type,
+        interpreter=elf.interpreter,
+        soname=elf.soname,
+        needed=elf.needed,
+        rpath=elf.rpath,
+        runpath=elf.runpath,
+        build_id=elf.build_id,
+        dlopen=tuple(name for item in elf.dlopen for name in item.sonames),
+        identities=() if is_library else identities(content),
+        packaged_as=elf.packaged_as,
+        problem=elf.problem,
+    )
 
 
 def _script(path: str, content: memoryview) -> list[Script]:
