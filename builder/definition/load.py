@@ -15,6 +15,7 @@ from builder.definition.rules import violations
 from builder.files import read_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from builder.definition.rules import KeyPath
@@ -27,8 +28,9 @@ DEFAULT_FILES: Final = "files"
 class LoadedDefinition:
     """A definition with the directories it names, all absolute.
 
-    ``files_directory`` is None when the image adds no files. ``file_digest`` is the SHA-256 of ``image.yaml`` itself,
-    ``digest`` that of all that the definition consists of: the file, its base and its files (see ``digest``).
+    ``files_directory`` is None when the image adds no files, ``waivers`` when nothing is waived. ``file_digest`` is the
+    SHA-256 of ``image.yaml`` itself, ``digest`` that of all that the definition consists of: the file, its base, its
+    files, the packs and waivers that it names (see ``digest``).
     """
 
     definition: ImageDefinition
@@ -36,6 +38,7 @@ class LoadedDefinition:
     directory: Path
     base_directory: Path
     files_directory: Path | None
+    waivers: Path | None
     file_digest: str
     digest: str
 
@@ -65,12 +68,15 @@ def load(path: Path) -> LoadedDefinition:
     elif (directory / DEFAULT_FILES).is_dir():
         files = directory / DEFAULT_FILES
     parts = {FILE_NAME: file, "base": base} | ({} if files is None else {"files": files})
+    parts |= {f"policy/{name}": path for name, path in _policy_files(directory, definition, source, positions)}
+    waivers = definition.policy.waivers
     return LoadedDefinition(
         definition=definition,
         path=file.resolve(),
         directory=directory,
         base_directory=base,
         files_directory=files,
+        waivers=None if waivers is None else directory / waivers,
         file_digest=hashlib.sha256(text).hexdigest(),
         digest=tree_digest(parts),
     )
@@ -88,6 +94,24 @@ def _parse(text: bytes, source: str) -> tuple[ImageDefinition, dict[KeyPath, Pos
     if broken:
         raise InvalidDefinitionError(source, broken)
     return definition, converter.positions
+
+
+def _policy_files(
+    beside: Path, definition: ImageDefinition, source: str, positions: dict[KeyPath, Position]
+) -> Iterator[tuple[str, Path]]:
+    """The pack files and the waiver file that a definition names. Raises InvalidDefinitionError if one is not there."""
+    policy = definition.policy
+    named: dict[KeyPath, str] = {
+        ("policy", "packs", index): name for index, name in enumerate(policy.packs or ()) if name.endswith(".yaml")
+    }
+    if policy.waivers is not None:
+        named["policy", "waivers"] = policy.waivers
+    for place, name in named.items():
+        path = (beside / name).resolve()
+        if not path.is_file():
+            problem = Problem(positions[place], f"{format_path(place)} is {name!r}, but {path} is not a file")
+            raise InvalidDefinitionError(source, [problem])
+        yield name, path
 
 
 def _directory(beside: Path, relative: str, key: str, source: str, positions: dict[KeyPath, Position]) -> Path:

@@ -136,6 +136,29 @@ UnitName = Annotated[
     ),
 ]
 
+# A built-in pack by its name, or a file beside the definition or elsewhere, which a "/" or the ending tells apart.
+PackName = Annotated[
+    str,
+    Meta(
+        pattern=r"^([a-z][a-z0-9-]*|(\.\.?/)*[A-Za-z0-9_][A-Za-z0-9._/-]*\.yaml)$",
+        max_length=255,
+        extra={
+            "expected": "a built-in pack's name, or the path of a pack relative to the definition, such as site.yaml"
+        },
+    ),
+]
+WaiverFile = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\.\.?/)*[A-Za-z0-9_][A-Za-z0-9._/-]*\.yaml$",
+        max_length=255,
+        extra={"expected": "the path of a waiver file relative to the definition, such as waivers.yaml"},
+    ),
+]
+
+# What an image must satisfy at least, where its definition does not say more.
+DEFAULT_PACKS: Final = {Profile.PRODUCTION: "zero-operator-access", Profile.DEVELOPMENT: "development"}
+
 # A list in which an entry may stand only once.
 _SET: Final = {"uniqueItems": True}
 
@@ -196,6 +219,23 @@ class Esp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     size_mib: Annotated[int, Meta(ge=64, le=1024, description="Size of the EFI system partition in MiB.")] = 128
 
 
+class PolicyChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the finished image must satisfy."""
+
+    packs: Annotated[
+        Annotated[tuple[PackName, ...], Meta(min_length=1)] | None,
+        Meta(
+            description="Policy packs: names of built-in ones, or paths of pack files relative to the definition. "
+            "Default: zero-operator-access for production, development for development.",
+            extra_json_schema=_SET,
+        ),
+    ] = None
+    waivers: Annotated[
+        WaiverFile | None,
+        Meta(description="File of waivers, relative to the definition: findings that somebody answers for."),
+    ] = None
+
+
 class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One image: what it is made of and how it is to be recognised."""
 
@@ -234,6 +274,12 @@ class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(description="UUID from which all partition and file system UUIDs are derived. Make one with uuidgen."),
     ]
     esp: Annotated[Esp, Meta(description="EFI system partition.")] = Esp()
+    policy: Annotated[PolicyChoice, Meta(description="What the finished image must satisfy.")] = PolicyChoice()
+
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """The packs that the image must satisfy, never none."""
+        return self.policy.packs or (DEFAULT_PACKS[self.profile],)
 
     @property
     def source_date_epoch(self) -> int:

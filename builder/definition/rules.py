@@ -38,6 +38,7 @@ def violations(definition: ImageDefinition) -> Iterator[Violation]:
     if definition.version.endswith(_OUTPUT_SUFFIXES):
         yield Violation(("version",), f"ends like the directory of a build: {' or '.join(_OUTPUT_SUFFIXES)}")
     yield from _command_line(definition)
+    yield from _packs(definition)
     if not FIRST_YEAR <= definition.source_date.year <= LAST_YEAR:
         yield Violation(
             ("source_date",),
@@ -46,6 +47,19 @@ def violations(definition: ImageDefinition) -> Iterator[Violation]:
         )
     if definition.seed == uuid.UUID(int=0):
         yield Violation(("seed",), "is the nil UUID, expected a random one", "make one with uuidgen")
+
+
+def _packs(definition: ImageDefinition) -> Iterator[Violation]:
+    named = {name: index for index, name in enumerate(definition.policy.packs or ()) if not name.endswith(".yaml")}
+    if not named:
+        return
+    from policies.pack import BUILTIN  # noqa: PLC0415 -- 0.1 s for all controls, which few definitions need
+
+    known = sorted(path.stem for path in BUILTIN.glob("*.yaml"))
+    for name, index in named.items():
+        if name not in known:
+            hint = f"built in are {', '.join(known)}; a pack of your own is named by its path, such as {name}.yaml"
+            yield Violation(("policy", "packs", index), f"is {name!r}, which is no built-in pack", hint)
 
 
 def _command_line(definition: ImageDefinition) -> Iterator[Violation]:

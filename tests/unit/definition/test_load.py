@@ -121,3 +121,31 @@ def test_what_is_no_file_is_refused(images: Path) -> None:
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"cannot read .*/gone: No such file"):
         tree_digest({"gone": tmp_path / "gone"})
+
+
+def test_packs_and_waivers_of_its_own_belong_to_the_definition(images: Path) -> None:
+    text = f"{TEXT}policy:\n  packs: [zero-operator-access, ../site.yaml]\n  waivers: waivers.yaml\n"
+    (images / "node" / "image.yaml").write_text(text)
+    with pytest.raises(
+        InvalidInputError, match=r"image\.yaml:7:33: policy\.packs\[1\] is '\.\./site\.yaml', but .* file"
+    ):
+        load(images / "node")
+    (images / "site.yaml").write_text("a")
+    with pytest.raises(InvalidInputError, match=r"image\.yaml:8:12: policy\.waivers is 'waivers\.yaml', but .* file"):
+        load(images / "node")
+    (images / "node" / "waivers.yaml").write_text("a")
+    loaded = load(images / "node")
+    assert (loaded.definition.packs, loaded.waivers) == (
+        ("zero-operator-access", "../site.yaml"),
+        images / "node" / "waivers.yaml",
+    )
+    for path in (images / "site.yaml", images / "node" / "waivers.yaml"):
+        path.write_text("b")
+        assert load(images / "node").digest != loaded.digest
+        path.write_text("a")
+
+
+def test_a_definition_that_names_no_pack_has_that_of_its_profile(images: Path) -> None:
+    assert load(images / "node").definition.packs == ("zero-operator-access",)
+    (images / "node" / "image.yaml").write_text(f"{TEXT}profile: development\npolicy:\n  packs:\n")
+    assert load(images / "node").definition.packs == ("development",)
