@@ -15,6 +15,8 @@ from policies.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from policies.rule import Rule
+
 # Values of a control's parameters, defaults filled in; every parameter is a list of texts.
 Parameters = Mapping[str, tuple[str, ...]]
 Check = Callable[[Facts, Parameters], Iterable[Finding]]
@@ -24,6 +26,8 @@ Need = Literal["disk", "uki", "initrd"]
 Stage = Literal["built", "signed"]
 
 ID_PATTERN: Final = r"^[A-Z]{3}-[0-9]{3}$"
+# Of the ids of the controls here; rules of one's own have another.
+OUR_PREFIX: Final = "ZOA-"
 _ID: Final = re.compile(r"[A-Z]{3}-[0-9]{3}")
 _SECTIONS: Final = ("What it checks", "Why it matters", "Example", "Fix", "Known limits")
 
@@ -89,6 +93,7 @@ class Control:
     needs: tuple[Need, ...]
     stage: Stage
     check: Check
+    rule: Rule | None = None  # what a pack wrote, if it is a rule of one's own
 
     def settle(self, values: Mapping[str, tuple[str, ...]]) -> Parameters:
         """All parameters with their values. Raises ValueError that names a parameter which the control has not."""

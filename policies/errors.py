@@ -8,3 +8,11 @@ class InvalidPolicyError(Exception):
 
     The message is one sentence that names the file and the place.
     """
+
+
+class MissingExtraError(Exception):
+    """A pack needs a Python package that is not installed; the message names it, the hint says how to get it."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint

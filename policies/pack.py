@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from policies.control import ID_PATTERN, OUR_PREFIX
 from policies.document import read
 from policies.errors import InvalidPolicyError
 from policies.registry import by_id
 from policies.report import PackSummary
+from policies.rule import Rule  # noqa: TC001 -- msgspec resolves annotations at run time
+from policies.rule_control import control_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +38,9 @@ class PackDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     controls: Annotated[
         dict[str, Settings | Literal[""]],
         Meta(description="Control ids with their parameters; what an included pack sets is replaced."),
+    ] = {}
+    rules: Annotated[
+        dict[str, Rule], Meta(description="Rules of one's own, by ids such as ACM-001; ZOA is bedplate's prefix.")
     ] = {}
 
 
@@ -96,9 +102,25 @@ def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, S
             chosen[control_id] = Selected(control, control.settle(values), path.stem)
         except ValueError as error:
             raise InvalidPolicyError(f"{path}: {error}") from None
+    for rule_id, rule in document.rules.items():
+        if rule_id in chosen:
+            raise InvalidPolicyError(f"{path}: rule {rule_id} is there already, in {chosen[rule_id].pack}")
+        chosen[rule_id] = Selected(_own(rule_id, rule, path), {}, path.stem)
     if not chosen:
         raise InvalidPolicyError(f"{path}: the pack has no control, so it would check nothing")
     return chosen
+
+
+def _own(rule_id: str, rule: Rule, path: Path) -> Control:
+    if not re.fullmatch(ID_PATTERN, rule_id) or rule_id.startswith(OUR_PREFIX):
+        raise InvalidPolicyError(
+            f"{path}: {rule_id!r} is no id for a rule of one's own, which is three letters and three digits as in"
+            f" ACM-001, but not {OUR_PREFIX}"
+        )
+    try:
+        return control_of(rule_id, rule)
+    except ValueError as error:
+        raise InvalidPolicyError(f"{path}: rule {rule_id}: {error}") from None
 
 
 def _path(name: str, directory: Path) -> Path:
@@ -116,6 +138,10 @@ def _merged(packs: Iterable[Mapping[str, Selected]], place: str) -> dict[str, Se
     for pack in packs:
         for control_id, selected in pack.items():
             other = chosen.setdefault(control_id, selected)
+            if other.control.rule != selected.control.rule:
+                raise InvalidPolicyError(
+                    f"{place}: {control_id} is one rule in {other.pack} and another in {selected.pack}"
+                )
             if other.parameters != selected.parameters:
                 raise InvalidPolicyError(
                     f"{place}: {control_id} has other parameters in {other.pack} than in {selected.pack}"

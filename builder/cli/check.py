@@ -60,7 +60,7 @@ def command(
     from policies.pack import load as load_packs  # noqa: PLC0415 -- for a fast --help
 
     if explain is not None:
-        _explain(explain, output_format)
+        _explain(explain, [item.control for item in load_packs(packs)] if packs else [], output_format)
         return
     selection = load_packs(packs or (_DEFAULT_PACK,))
     if list_controls:
@@ -86,10 +86,11 @@ def command(
         ctx.exit(ExitCode.NO)
 
 
-def _explain(control_id: str, output_format: Format) -> None:
+def _explain(control_id: str, of_packs: list[Control], output_format: Format) -> None:
     from policies.registry import by_id  # noqa: PLC0415
 
-    control = by_id().get(control_id.upper())
+    controls = {**by_id(), **{control.id: control for control in of_packs}}
+    control = controls.get(control_id.upper())
     if control is None:
         raise click.UsageError(f"there is no control {control_id!r}; bedplate check --list shows all")
     if output_format is Format.JSON:
@@ -118,5 +119,5 @@ def _list(controls: list[Control], output_format: Format) -> None:
 
 
 def _described(control: Control) -> dict[str, object]:
-    fields = {name: getattr(control, name) for name in control.__dataclass_fields__ if name != "check"}
+    fields = {name: getattr(control, name) for name in control.__dataclass_fields__ if name not in {"check", "rule"}}
     return fields | {"parameters": [{"name": p.name, "default": p.default} for p in control.parameters]}

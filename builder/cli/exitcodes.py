@@ -50,6 +50,7 @@ TABLE: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (signing.InvalidSignatureError, ExitCode.NO),
     (signing.SigningError, ExitCode.INVALID),
     (policies.InvalidPolicyError, ExitCode.INVALID),
+    (policies.MissingExtraError, ExitCode.MISSING),
     (click.ClickException, ExitCode.INVALID),
     (click.Abort, ExitCode.INTERRUPTED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

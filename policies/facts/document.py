@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003 -- an annotation that msgspec may resolve
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
+
+from msgspec import json
 
 from policies.facts.accounts import Accounts  # noqa: TC001 -- msgspec resolves annotations at run time
 from policies.facts.base import AreaName, Fact, about
@@ -52,7 +54,7 @@ class Area(Fact, frozen=True, kw_only=True, dict=True):
         return lambda path: files[path].target if path in files else None
 
 
-class Facts(Fact, frozen=True, kw_only=True):
+class Facts(Fact, frozen=True, kw_only=True, dict=True):
     """All that is known about an image, or about a directory tree that could become one."""
 
     schema: Annotated[Literal["bedplate.facts.v1"], about("Version of this document.")]
@@ -70,3 +72,8 @@ class Facts(Fact, frozen=True, kw_only=True):
     def areas(self) -> tuple[Area, ...]:
         """The root, and the initrd if there is one."""
         return (self.root,) if self.initrd is None else (self.root, self.initrd)
+
+    @cached_property
+    def as_json(self) -> dict[str, Any]:
+        """The document as a JSON value, which nobody may change."""
+        return cast("dict[str, Any]", json.decode(json.encode(self)))

@@ -16,6 +16,7 @@ import pytest
 from builder import errors
 from builder.cli import main
 from builder.cli.exitcodes import TABLE, ExitCode, exit_code
+from policies import errors as policies
 from signing import errors as signing
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ CASES: list[tuple[BaseException, int]] = [
     (signing.InvalidRequestError("no signers"), 2),
     (signing.MalformedSignatureError("bad envelope"), 2),
     (signing.SigningError("cannot sign"), 2),
+    (policies.InvalidPolicyError("bad pack"), 2),
     (click.UsageError("no such option"), 2),
     (click.ClickException("cannot"), 2),
     (errors.ToolFailedError("mkosi failed"), 3),
@@ -38,6 +40,7 @@ CASES: list[tuple[BaseException, int]] = [
     (OSError(errno.ENOSPC, "No space left on device", "/dist"), 3),
     (PermissionError(errno.EACCES, "Permission denied", "/dist"), 3),
     (errors.ToolMissingError("no mmdebstrap"), 4),
+    (policies.MissingExtraError("no CEL", hint="pip install"), 4),
     (ValueError("bug"), 70),
     (AssertionError(), 70),
     (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 70),
@@ -90,6 +93,12 @@ def test_what_an_exception_was_raised_from_does_not_matter(
 def test_every_error_that_we_declare_has_a_case(module: object) -> None:
     base = errors.BedplateError if module is errors else signing.SigningError
     declared = {kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, base)}
+    assert declared <= {type(error) for error, _ in CASES}
+
+
+def test_every_error_of_policies_has_a_case() -> None:
+    declared = {kind for kind in vars(policies).values() if isinstance(kind, type)}
+    assert declared == {policies.InvalidPolicyError, policies.MissingExtraError}
     assert declared <= {type(error) for error, _ in CASES}
 
 
