@@ -22,6 +22,7 @@ from builder.measurement.configuration import BootConfiguration, KernelMeasureme
 from builder.measurement.pcr7 import GLOBAL_VARIABLE, variable_data
 from builder.measurement.predict import predict
 from builder.measurement.report import reference_values
+from builder.release.revocations import Revocation, RevocationList, sign_revocations
 from builder.release.statements import (
     PAYLOAD_TYPE,
     PROVENANCE,
@@ -76,6 +77,11 @@ def signed(stated: ReferenceMeasurements, *, finished: str | None = FINISHED.iso
 def release(uki: str = "tsb257", *, finished: str | None = FINISHED.isoformat(), **identity: str) -> TrustedReference:
     """A trusted release of a tiny UKI."""
     return load_trusted_reference(signed(reference(uki, **identity), finished=finished), [SIGNER.public_key])
+
+
+def revocations(*entries: Revocation, serial: int = 1, **minimum_versions: str) -> bytes:
+    """A signed list of revocations."""
+    return sign_revocations(RevocationList(serial, FINISHED, entries, minimum_versions), [SIGNER])
 
 
 def event(register: int, kind: int, data: bytes, measured: bytes | None = None) -> UntrustedEvent:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.arguments import Verb
+from builder.cli.appraise_inputs import (
+    KeyFiles,
+    read_certificates,
+    read_event_log,
+    read_input,
+    read_nonce,
+    read_reference,
+    read_trusted_keys,
+    trusted_key,
+)
+from builder.cli.arguments import Verb, key_passphrase
 from builder.cli.output import Format, format_option, print_json, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography import x509
-
     from builder.evidence.appraisal import AppraisalResult
-    from builder.evidence.evidence import VerifiedEvidence
-    from builder.evidence.freshness import ExpectedNonce
     from builder.evidence.policy import AppraisalPolicy
-    from builder.evidence.trust import TrustedAk
-    from builder.evidence.verified import VerifiedEventLog
-    from builder.release.trusted import TrustedReference
+    from builder.release.revocations import VerifiedRevocations
     from signing.keys import PublicKey
+    from signing.signer import Signer
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -65,11 +71,23 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--ak-root", "ak_roots", help="Root that attestation keys' certificates lead to.", multiple=True, type=_FILE
 )
+@click.option(
+    "--certify", type=_FILE, help="Statement of TPM2_Certify that the attestation key is in its certifier's TPM."
+)
+@click.option("--certify-signature", type=_FILE, help="Its signature.")
+@click.option("--certify-nonce", metavar="HEX", help="The nonce that it must answer.")
+@click.option("--certifier", type=_FILE, help="Key that made it: PEM, or as a TPM gives it; else --ak-cert is its.")
 @click.option("--trust-on-first-use", "first_use", is_flag=True, help="Trust the key that came with the evidence.")
 @click.option("--nitro-root", "nitro_roots", help="AWS's root, for NitroTPM documents.", multiple=True, type=_FILE)
 @click.option("--eventlog", "log_file", type=_FILE, help="The firmware's event log, to explain what differs.")
 @click.option("--userspace-log", "userspace_file", type=_FILE, help="Also systemd's log, tpm2-measure.log.")
 @click.option("--revocations", type=_FILE, help="Signed list of revoked releases.")
+@click.option(
+    "--revocations-serial",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    help="Highest serial number of such lists seen so far: refuse an older list.",
+)
 @click.option("--minimum-version", metavar="VERSION", help="Refuse older releases.")
 @click.option("--maximum-age", metavar="DAYS", type=click.IntRange(min=1), help="Refuse releases built before.")
 @click.option("--secure-boot", type=click.Choice(["enabled", "disabled", "any"]), default="enabled", show_default=True)
@@ -78,6 +96,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]), help="Time of the appraisal, UTC.  [default: now]"
 )
+@click.option(
+    "--ear", type=click.Path(dir_okay=False, path_type=Path), help="Also write a signed attestation result (EAR)."
+)
+@click.option("--ear-key", type=_FILE, help="Private key (PEM) that signs it. $BEDPLATE_KEY_PASSPHRASE opens it.")
+@click.option("--policy-id", metavar="URI", help="What the attestation result calls the policy.")
 @format_option
 def command(
     files: tuple[Path, ...],
@@ -89,15 +112,23 @@ def command(
     ak_certificate: Path | None,
     ak_intermediates: tuple[Path, ...],
     ak_roots: tuple[Path, ...],
+    certify: Path | None,
+    certify_signature: Path | None,
+    certify_nonce: str | None,
+    certifier: Path | None,
     nitro_roots: tuple[Path, ...],
     log_file: Path | None,
     userspace_file: Path | None,
     revocations: Path | None,
+    revocations_serial: int | None,
     minimum_version: str | None,
     maximum_age: int | None,
     secure_boot: str,
     phases: tuple[str, ...],
     at: datetime | None,
+    ear: Path | None,
+    ear_key: Path | None,
+    policy_id: str | None,
     output_format: Format,
     *,
     stored: bool,
@@ -112,24 +143,58 @@ def command(
     from builder.evidence.evidence_files import Grounds, recognise, verify_evidence  # noqa: PLC0415 -- fast --help
 
     now = (at or datetime.now(UTC)).replace(tzinfo=UTC)
-    keys = _trusted_keys(trusted)
+    token = _token(ear, ear_key, policy_id)
+    keys = read_trusted_keys(trusted)
     policy = _policy(
-        keys, threshold, now, revocations, minimum_version, maximum_age, secure_boot, phases,
-        stored=stored, first_use=first_use, allow_development=allow_development,
+        _revocations(revocations, keys, threshold, revocations_serial), now, minimum_version, maximum_age, secure_boot,
+        phases, stored=stored, first_use=first_use, allow_development=allow_development,
     )  # fmt: skip
-    references = [_reference(path, keys, threshold) for path in releases]
-    untrusted = recognise([_read(path, "evidence") for path in files])
-    ak = _attestation_key(ak_file, ak_certificate, ak_intermediates, ak_roots, now)
-    grounds = Grounds(ak, first_use, _certificates(nitro_roots), now)
-    evidence = verify_evidence(untrusted, _nonce(nonce, stored=stored), grounds)
-    log = _read(log_file, "event log") if log_file else getattr(untrusted, "event_log", None)
-    verified_log, log_problems = _event_log(log, userspace_file, evidence)
+    references = [read_reference(path, keys, threshold) for path in releases]
+    untrusted = recognise([read_input(path, "evidence") for path in files])
+    ak = trusted_key(
+        KeyFiles(
+            ak_file, ak_certificate, ak_intermediates, ak_roots, certifier, certify, certify_signature, certify_nonce
+        ),
+        now,
+    )
+    grounds = Grounds(ak, first_use, read_certificates(nitro_roots), now)
+    evidence = verify_evidence(untrusted, read_nonce(nonce, stored=stored), grounds)
+    log = read_input(log_file, "event log") if log_file else getattr(untrusted, "event_log", None)
+    verified_log, log_problems = read_event_log(log, userspace_file, evidence)
     from builder.evidence.appraisal import RefusalReason, appraise, refuse  # noqa: PLC0415
 
     result = appraise(evidence, references, policy, event_log=verified_log)
     if log_problems:
         result = refuse(result, RefusalReason.EVENT_LOG, log_problems)
+    if token is not None:
+        token.write(result, now)
     _show(result, output_format)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """Where an attestation result goes, who signs it, and what it calls the policy."""
+
+    path: Path
+    signer: Signer
+    policy_id: str
+
+    def write(self, result: AppraisalResult, now: datetime) -> None:
+        from builder.evidence.ear import sign_ear  # noqa: PLC0415
+        from builder.files import write_atomically  # noqa: PLC0415
+
+        write_atomically(self.path, sign_ear(result, now, self.policy_id, self.signer).encode())
+
+
+def _token(path: Path | None, key: Path | None, policy_id: str | None) -> _Token | None:
+    """What --ear and its companions say; the key is opened before anything is appraised."""
+    from builder.release.keyring import load_signer  # noqa: PLC0415
+
+    if path is None and key is None and policy_id is None:
+        return None
+    if path is None or key is None or policy_id is None:
+        raise click.UsageError("--ear, --ear-key and --policy-id go together")
+    return _Token(path, load_signer(key, key_passphrase()), policy_id)
 
 
 def _show(result: AppraisalResult, output_format: Format) -> None:
@@ -154,10 +219,8 @@ def _show(result: AppraisalResult, output_format: Format) -> None:
 
 
 def _policy(
-    keys: Sequence[PublicKey],
-    threshold: int,
+    revocations: VerifiedRevocations | None,
     now: datetime,
-    revocations: Path | None,
     minimum_version: str | None,
     maximum_age: int | None,
     secure_boot: str,
@@ -171,7 +234,6 @@ def _policy(
     from builder.evidence.trust import TrustKind  # noqa: PLC0415
     from builder.measurement.configuration import SecureBootMode  # noqa: PLC0415
     from builder.measurement.phases import Phase  # noqa: PLC0415
-    from builder.release.revocations import load_revocations  # noqa: PLC0415
 
     labels = {phase.label: phase for phase in Phase}
     if unknown := [phase for phase in phases if phase not in labels]:
@@ -185,87 +247,18 @@ def _policy(
         allow_development=allow_development,
         minimum_version=minimum_version,
         maximum_age=None if maximum_age is None else timedelta(days=maximum_age),
-        revocations=load_revocations(_read(revocations, "revocations"), keys, threshold) if revocations else None,
+        revocations=revocations,
         require_nonce=not stored,
     )
 
 
-def _nonce(text: str | None, *, stored: bool) -> ExpectedNonce:
-    from builder.evidence.freshness import NoNonce  # noqa: PLC0415
+def _revocations(
+    path: Path | None, keys: Sequence[PublicKey], threshold: int, last_serial: int | None
+) -> VerifiedRevocations | None:
+    from builder.release.revocations import load_revocations  # noqa: PLC0415
 
-    if (text is None) is not stored:
-        raise click.UsageError("name either --nonce, or --stored for evidence whose freshness cannot be checked")
-    if text is None:
-        return NoNonce.FRESHNESS_NOT_CHECKED
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise click.BadParameter("this is not hexadecimal", param_hint="--nonce") from None
-
-
-def _event_log(
-    data: bytes | None, userspace_file: Path | None, evidence: VerifiedEvidence
-) -> tuple[VerifiedEventLog | None, tuple[str, ...]]:
-    """The log if the evidence proves it, or the reasons why it does not."""
-    from builder.errors import NotVerifiedError  # noqa: PLC0415
-    from builder.evidence.assumed_phases import UNLOGGED, assume_phases  # noqa: PLC0415
-    from builder.evidence.eventlog import parse_event_log  # noqa: PLC0415
-    from builder.evidence.systemd_log import parse_userspace_log  # noqa: PLC0415
-    from builder.evidence.verified import verify_event_log  # noqa: PLC0415
-
-    if data is None:
-        if userspace_file is not None:
-            raise click.UsageError("--userspace-log goes with --eventlog")
-        return None, ()
-    log = parse_event_log(data)
-    if userspace_file is None:
-        userspace, unlogged = assume_phases(log, evidence), UNLOGGED
-    else:
-        userspace, unlogged = parse_userspace_log(_read(userspace_file, "measurement log")), frozenset({10})
-    try:
-        return verify_event_log(log, evidence, userspace=userspace, unlogged=unlogged), ()
-    except NotVerifiedError as error:
-        return None, tuple(f"{error}: {problem}" for problem in error.problems)
-
-
-def _attestation_key(
-    key: Path | None, certificate: Path | None, intermediates: tuple[Path, ...], roots: tuple[Path, ...], now: datetime
-) -> TrustedAk | None:
-    from builder.evidence.evidence_files import read_attestation_key  # noqa: PLC0415
-    from builder.evidence.public_area import PublicArea  # noqa: PLC0415
-    from builder.evidence.trust import trust_certificate, trust_pinned_key  # noqa: PLC0415
-
-    read = None if key is None else read_attestation_key(_read(key, "attestation key"))
-    if (certificate is None) != (not roots):
-        raise click.UsageError("--ak-cert and --ak-root go together")
-    if certificate is None:
-        return None if read is None else trust_pinned_key(read)
-    area = read if isinstance(read, PublicArea) else None
-    (leaf,) = _certificates((certificate,))
-    return trust_certificate(leaf, _certificates(intermediates), _certificates(roots), now, area)
-
-
-def _reference(path: Path, keys: Sequence[PublicKey], threshold: int) -> TrustedReference:
-    from builder.release.layout import STATEMENTS  # noqa: PLC0415
-    from builder.release.trusted import load_trusted_reference  # noqa: PLC0415
-
-    return load_trusted_reference(_read(path / STATEMENTS if path.is_dir() else path, "release"), keys, threshold)
-
-
-def _trusted_keys(paths: Sequence[Path]) -> list[PublicKey]:
-    from builder.release.keyring import load_trusted  # noqa: PLC0415
-
-    return [load_trusted(path) for path in paths]
-
-
-def _certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
-    from builder.evidence.certificates import parse_certificate  # noqa: PLC0415
-
-    return [parse_certificate(_read(path, "certificate"), str(path)) for path in paths]
-
-
-def _read(path: Path, what: str) -> bytes:
-    from builder.evidence.evidence_files import MAX_EVIDENCE_BYTES  # noqa: PLC0415
-    from builder.files import read_bytes  # noqa: PLC0415
-
-    return read_bytes(path, what=what, limit=MAX_EVIDENCE_BYTES)
+    if path is None:
+        if last_serial is not None:
+            raise click.UsageError("--revocations-serial goes with --revocations")
+        return None
+    return load_revocations(read_input(path, "revocations"), keys, threshold, last_serial=last_serial or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,14 @@ mirror_option = click.option(
     metavar="URL",
     help="Debian archive to use.  [default: $BEDPLATE_MIRROR, the definition's, this host's, mkosi's]",
 )
+
+
+def key_passphrase() -> bytes | None:
+    """What opens encrypted private keys: from the environment, so that it is in no list of processes."""
+    from builder.release.keyring import PASSPHRASE_VARIABLE  # noqa: PLC0415 -- for a fast --help
+
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
+    return None if passphrase is None else passphrase.encode()
 
 
 def shown_path(path: Path) -> str:

@@ -27,6 +27,7 @@ VERBS: Final[dict[str, str]] = {
     "boot": "Boot a release and compare the real PCRs with its reference values.",
     "export": "Write a release's reference values in the formats of other verifiers.",
     "appraise": "Appraise a node's evidence against the releases that it may run.",
+    "revoke": "Sign a list of releases that must not run any more.",
     "eventlog": "Read, replay and compare the event logs of machines.",
     "doctor": "Show what bedplate needs on this machine, and what is missing.",
 }

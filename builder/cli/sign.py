@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.arguments import Verb, shown_path
+from builder.cli.arguments import Verb, key_passphrase, shown_path
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.cli.progress import progress_option
 
@@ -42,11 +41,10 @@ def command(
     and statements, and verifies the result before it gets its name. Needs no toolchain, no network and no root, so it
     can run on the machine that holds the keys.
     """
-    from builder.release.keyring import PASSPHRASE_VARIABLE, load_keyring  # noqa: PLC0415 -- for a fast --help
+    from builder.release.keyring import load_keyring  # noqa: PLC0415 -- for a fast --help
     from builder.release.sign import sign_build  # noqa: PLC0415
 
-    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
-    keyring = load_keyring(directory, None if passphrase is None else passphrase.encode())
+    keyring = load_keyring(directory, key_passphrase())
     release = sign_build(build, keyring, reporter, output=output, force=force)
     if output_format is Format.JSON:
         print_json({"directory": str(release.directory), "key_ids": release.verified.key_ids})

@@ -1,7 +1,8 @@
 """Files of evidence, recognised by content, and what is verified of them: the way from what a node sent to evidence.
 
 quote of tpm2-tools    three files in any order: the message (``tpm2_quote -m``, begins with the TPM's magic), the
-                       signature (``-s``) and the PCR values (``-o``), each in any of its forms
+                       signature (``-s``) and the PCR values (``-o``), each in any of its forms; the files of a
+                       further quote of the same TPM follow those of the first
 go-tpm-tools           one protobuf file, with key, quotes and event log
 go-attestation         one JSON file, with key, quote and event log
 Azure vTPM             one JSON file (trustee), with quote and HCL report
@@ -43,6 +44,8 @@ _TPM_GENERATED: Final = b"\xffTCG"
 # A COSE_Sign1 with and without its tag: an array of four.
 _COSE_STARTS: Final = (b"\x84", b"\xd2\x84")
 _TPM2_TOOLS_FILES: Final = 3
+# A quote for each bank, and room for those who quote each PCR by itself.
+_MAX_QUOTES: Final = 32
 _HINT: Final = "name a quote's message, signature and PCR file, one attestation of Go's tools, or one NitroTPM document"
 
 
@@ -91,9 +94,8 @@ def recognise(files: Sequence[bytes]) -> UntrustedEvidence:
     """What the files are. Raises InvalidInputError if they are nothing that is known, or more than one thing."""
     if not files or any(not data or len(data) > MAX_EVIDENCE_BYTES for data in files):
         raise InvalidInputError("the evidence is missing, empty or too long", hint=_HINT)
-    messages = [data for data in files if data.startswith(_TPM_GENERATED)]
-    if messages:
-        return _tpm2_tools(messages, [data for data in files if data not in messages], len(files))
+    if any(data.startswith(_TPM_GENERATED) for data in files):
+        return UntrustedQuotes(_tpm2_tools(files))
     if len(files) > 1:
         raise InvalidInputError("none of the files is a quote's message, and other evidence is one file", hint=_HINT)
     (data,) = files
@@ -150,10 +152,20 @@ def _json(data: bytes) -> UntrustedQuotes:
     return UntrustedQuotes((UntrustedQuoteParts(azure.attest, azure.signature, azure.pcrs),), azure.report.ak)
 
 
-def _tpm2_tools(messages: Sequence[bytes], others: Sequence[bytes], count: int) -> UntrustedQuotes:
-    if len(messages) != 1 or count != _TPM2_TOOLS_FILES or len(others) != _TPM2_TOOLS_FILES - 1:
+def _tpm2_tools(files: Sequence[bytes]) -> tuple[UntrustedQuoteParts, ...]:
+    groups = [files[start : start + _TPM2_TOOLS_FILES] for start in range(0, len(files), _TPM2_TOOLS_FILES)]
+    if len(groups) > _MAX_QUOTES:
+        raise InvalidInputError(f"{len(files)} files are more than {_MAX_QUOTES} quotes have", hint=_HINT)
+    return tuple(_tpm2_tools_quote(group) for group in groups)
+
+
+def _tpm2_tools_quote(files: Sequence[bytes]) -> UntrustedQuoteParts:
+    messages = [data for data in files if data.startswith(_TPM_GENERATED)]
+    others = [data for data in files if not data.startswith(_TPM_GENERATED)]
+    if len(messages) != 1 or len(others) != _TPM2_TOOLS_FILES - 1:
         raise InvalidInputError(
-            f"{len(messages)} of {count} files are messages of quotes; one quote has a message, a signature and PCRs",
+            f"{len(messages)} of {len(files)} files are messages of quotes; one quote has a message, a signature and "
+            "PCRs, and the files of several stand together",
             hint=_HINT,
         )
     selection = parse_quote(messages[0]).selection
@@ -165,7 +177,7 @@ def _tpm2_tools(messages: Sequence[bytes], others: Sequence[bytes], count: int) 
     if len(fits) != 1:
         raise InvalidInputError("which file is the signature and which has the PCR values cannot be told", hint=_HINT)
     pcrs, signature = fits[0]
-    return UntrustedQuotes((UntrustedQuoteParts(messages[0], signature, pcrs),))
+    return UntrustedQuoteParts(messages[0], signature, pcrs)
 
 
 def _pcr_file(data: bytes, selection: Selection) -> PcrBanks | None:

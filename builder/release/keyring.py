@@ -113,10 +113,10 @@ def load_public_keyring(directory: Path) -> PublicKeyring:
 def load_keyring(directory: Path, passphrase: bytes | None = None) -> Keyring:
     """Read a keyring. Raises InvalidInputError if it is none, InvalidKeyError if a key cannot be used."""
     public = load_public_keyring(directory)
-    image = _load(directory / _SECURE_BOOT / "db.key", passphrase)
+    image = load_signer(directory / _SECURE_BOOT / "db.key", passphrase)
     if image.public_key != keys.public_key(public.identity.db_certificate.public_key()):
         raise InvalidKeyError(f"{directory / _SECURE_BOOT / 'db.key'} is not the key of the certificate beside it")
-    release = _load(directory / RELEASE_KEY, passphrase)
+    release = load_signer(directory / RELEASE_KEY, passphrase)
     if release.public_key != public.release:
         raise InvalidKeyError(f"{directory / RELEASE_KEY} is not the key of {RELEASE_PUBLIC_KEY} beside it")
     return Keyring(public.profile, release, image, public.identity)
@@ -153,7 +153,8 @@ def _write(directory: Path, profile: Profile, files: Mapping[str, bytes], identi
             write_atomically(partial / _SECURE_BOOT / name, entry.content, mode=entry.mode)
 
 
-def _load(path: Path, passphrase: bytes | None) -> FileSigner:
+def load_signer(path: Path, passphrase: bytes | None = None) -> FileSigner:
+    """A private key in PEM that signs. Raises InvalidInputError or InvalidKeyError."""
     try:
         return FileSigner.from_pem(_read(path), passphrase)
     except InvalidKeyError as error:

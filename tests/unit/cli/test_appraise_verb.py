@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from builder.cli.appraise import command
 from builder.errors import InvalidInputError, NotVerifiedError
+from builder.evidence.public_area import parse_public
 from builder.measurement.events import EventType, utf16
-from builder.release.revocations import Revocation, sign_revocations
-from tests.attester import NONCE, nitro_chain, nitro_document
-from tests.nodes import FINISHED, SIGNER, Node, ak_pem, event, log_bytes, quote_files, reference, signed
+from builder.release.revocations import Revocation
+from signing.keys import Algorithm, generate
+from signing.signer import FileSigner
+from tests.attester import (
+    NONCE,
+    certify_attest,
+    ec_key,
+    issue,
+    nitro_chain,
+    nitro_document,
+    public_area,
+    rsa_key,
+    tpmt_signature,
+)
+from tests.nodes import SIGNER, Node, ak_pem, event, log_bytes, quote_files, reference, revocations, signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +153,7 @@ def test_what_a_policy_refuses_is_named(bench: Bench, options: list[str], words:
 
 def test_a_revoked_release_is_a_no(bench: Bench) -> None:
     entry = Revocation(name="node", version="1.0.0", reason="leaked")
-    listed = bench.write("revoked", sign_revocations([entry], FINISHED, [SIGNER]))
+    listed = bench.write("revoked", revocations(entry))
     assert problems(bench(*bench.node(GOOD), "--revocations", listed)) == ["node 1.0.0 is revoked: leaked"]
 
 
@@ -182,3 +198,127 @@ def test_files_that_are_no_evidence_are_refused(bench: Bench) -> None:
     words = bench.node(GOOD)
     for some in (words[:4], words[2:], [*words, "--evidence", bench.write("more", b"more")]):
         assert isinstance(bench(*some).exception, InvalidInputError)
+
+
+# Several quotes, certified keys, attestation results
+
+
+def quote_by_bank(bench: Bench, *banks: str, node: Node = GOOD) -> list[list[str]]:
+    """The options for one quote of each bank."""
+    found = []
+    for bank in banks:
+        files = quote_files(node.evidence(banks=[bank]))
+        paths = [bench.write(f"{bank}-{name}", data) for name, data in files.items()]
+        found.append([word for path in paths for word in ("--evidence", path)])
+    return found
+
+
+def test_quotes_of_several_banks_are_one_piece_of_evidence_in_any_order(bench: Bench) -> None:
+    one, two = quote_by_bank(bench, "sha256", "sha384")
+    assert bench(*one, *two).exit_code == 0
+    assert bench(*two, *one[4:], *one[:4]).exit_code == 0
+
+
+def test_quotes_of_several_states_are_a_no(bench: Bench) -> None:
+    (one,) = quote_by_bank(bench, "sha256")
+    (two,) = quote_by_bank(bench, "sha256", node=GOOD.with_events(DEBUG))
+    files = quote_files(GOOD.evidence(banks=["sha256"]))
+    kept = [bench.write(f"kept-{name}", data) for name, data in files.items()]
+    words = [word for path in kept for word in ("--evidence", path)]
+    assert problems(bench(*words, *two)) == ["PCR 12 (sha256) changed between them"]
+    assert one == two
+
+
+def test_quotes_with_a_file_too_few_or_mixed_up_are_refused(bench: Bench) -> None:
+    one, two = quote_by_bank(bench, "sha256", "sha384")
+    for words in ([*one, *two[:4]], [*one[:2], *two, *one[2:]]):
+        assert isinstance(bench(*words).exception, InvalidInputError)
+
+
+def certified(bench: Bench, nonce: bytes = NONCE) -> list[str]:
+    """A key with a statement of TPM2_Certify by another."""
+    area = public_area(rsa_key())
+    statement = certify_attest(parse_public(area).name, nonce=nonce)
+    signature = tpmt_signature(ec_key("certifier"), statement, "ecdsa")
+    return [
+        "--ak", bench.write("ak.bin", area),
+        "--certify", bench.write("certify", statement),
+        "--certify-signature", bench.write("certify.sig", signature),
+    ]  # fmt: skip
+
+
+def test_a_key_that_a_trusted_one_certified_is_trusted(bench: Bench) -> None:
+    words = [*bench.node(GOOD), *certified(bench)]
+    pinned = ["--certifier", bench.write("certifier.pub", public_area(ec_key("certifier")))]
+    result = bench(*words, *pinned, "--certify-nonce", NONCE.hex(), ak=False)
+    assert result.exit_code == 0, result.exception
+    assert "evidence by  certified-key, certified by the key" in result.stdout
+    root = issue("authority", authority=True)
+    leaf = issue("certifier", root, key=ec_key("certifier"))
+    chain = ["--ak-cert", bench.write("leaf", leaf.der), "--ak-root", bench.write("root", root.der)]
+    assert bench(*words, *chain, "--at", "2026-03-01T12:00:00Z", ak=False).exit_code == 0
+    other = ["--certifier", bench.write("other.pub", public_area(ec_key("other")))]
+    assert bench(*words, *other, ak=False).exit_code == 1
+    with_nonce = bench(*words, *pinned, "--certify-nonce", "00", ak=False)
+    assert problems(with_nonce) == ["it carries another nonce"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--certify", "FILE"], "--certify and --certify-signature go together"),
+        (["--certifier", "FILE"], "go with --certify"),
+        (["--certify-nonce", "00"], "go with --certify"),
+        (["--certify", "FILE", "--certify-signature", "FILE"], "name it with --ak, not as PEM"),
+        (["--certify", "FILE", "--certify-signature", "FILE", "--ak", "AREA"], "--certify needs its key"),
+        (
+            [
+                "--certify", "FILE", "--certify-signature", "FILE", "--certifier", "FILE", "--ak-cert", "FILE",
+                "--ak-root", "FILE",
+            ],
+            "is either --certifier, or that of --ak-cert",
+        ),
+        (["--ear", "FILE"], "--ear, --ear-key and --policy-id go together"),
+        (["--policy-id", "x"], "--ear, --ear-key and --policy-id go together"),
+        (["--revocations-serial", "3"], "goes with --revocations"),
+    ],
+)  # fmt: skip
+def test_options_that_lack_a_companion_are_refused(bench: Bench, options: list[str], words: str) -> None:
+    files = {"FILE": str(bench.folder / "ak.pem"), "AREA": bench.write("ak.bin", public_area(rsa_key()))}
+    result = bench(*bench.node(GOOD), *(files.get(word, word) for word in options))
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "status"), [([], 0, "affirming"), (["--phase", "sysinit"], 1, "contraindicated")]
+)
+def test_a_result_is_signed_for_others_whether_yes_or_no(bench: Bench, more: list[str], code: int, status: str) -> None:
+    key = generate(Algorithm.ED25519)
+    token = bench.folder / "ear.jwt"
+    options = ["--ear", str(token), "--ear-key", bench.write("key.pem", key.private_pem), "--policy-id", "urn:x"]
+    result = bench(*bench.node(GOOD), *options, *more)
+    assert (result.exit_code, type(result.exception) if code else None) == (code, NotVerifiedError if code else None)
+    public = load_pem_public_key(FileSigner.from_pem(key.private_pem).public_key.pem)
+    assert isinstance(public, Ed25519PublicKey)
+    message, _, signature = token.read_text().rpartition(".")
+    public.verify(base64.urlsafe_b64decode(signature + "=="), message.encode())
+    claims = json.loads(base64.urlsafe_b64decode(message.split(".")[1] + "=="))
+    node = claims["submods"]["node"]
+    assert (node["ear.status"], node["ear.appraisal-policy-id"]) == (status, "urn:x")
+
+
+def test_evidence_that_is_not_verified_has_no_result(bench: Bench) -> None:
+    token = bench.folder / "ear.jwt"
+    key = bench.write("key.pem", generate(Algorithm.ED25519).private_pem)
+    options = ["--ear", str(token), "--ear-key", key, "--policy-id", "urn:x"]
+    assert bench(*bench.node(GOOD, nonce=b"x" * 32), *options).exit_code == 1
+    assert not token.exists()
+
+
+def test_an_old_list_of_revocations_is_a_no(bench: Bench) -> None:
+    listed = ["--revocations", bench.write("revoked", revocations(serial=4))]
+    assert bench(*bench.node(GOOD), *listed, "--revocations-serial", "4").exit_code == 0
+    assert problems(bench(*bench.node(GOOD), *listed, "--revocations-serial", "5")) == [
+        "its serial number is 4, a list with 5 was seen before"
+    ]

@@ -14,8 +14,8 @@ from builder.evidence.policy import AppraisalPolicy
 from builder.evidence.trust import Trust, TrustKind
 from builder.measurement.configuration import SecureBootMode
 from builder.measurement.phases import Phase
-from builder.release.revocations import Revocation, load_revocations, sign_revocations
-from tests.nodes import FINISHED, QUOTED, SIGNER, Node, real_pcrs, reference, release, without_secure_boot
+from builder.release.revocations import Revocation, load_revocations
+from tests.nodes import FINISHED, QUOTED, SIGNER, Node, real_pcrs, reference, release, revocations, without_secure_boot
 
 if TYPE_CHECKING:
     from builder.release.trusted import TrustedReference
@@ -167,7 +167,7 @@ def test_a_release_of_unknown_age_is_refused_once_a_maximum_age_is_set(finished:
     ids=["statement", "file", "version"],
 )
 def test_a_revoked_release_is_refused_with_the_reason(entry: Revocation) -> None:
-    listed = load_revocations(sign_revocations([entry], FINISHED, [SIGNER]), [SIGNER.public_key])
+    listed = load_revocations(revocations(entry), [SIGNER.public_key])
     result = judged(AppraisalPolicy(revocations=listed))
     assert reasons(result) == {RefusalReason.REVOKED}
     assert "leaked" in texts(result)
@@ -176,15 +176,25 @@ def test_a_revoked_release_is_refused_with_the_reason(entry: Revocation) -> None
 def test_a_release_of_the_same_values_does_not_help_a_revoked_one() -> None:
     other = release(version="1.0.1", finished=None)
     entry = Revocation(digest=RELEASE.digest, reason="leaked")
-    listed = load_revocations(sign_revocations([entry], FINISHED, [SIGNER]), [SIGNER.public_key])
+    listed = load_revocations(revocations(entry), [SIGNER.public_key])
     assert reasons(appraise(GOOD.evidence(), [other, RELEASE], AppraisalPolicy(revocations=listed))) == {
         RefusalReason.REVOKED
     }
 
 
+def test_a_list_may_name_the_lowest_version_that_may_run() -> None:
+    listed = load_revocations(revocations(node="1.0.1"), [SIGNER.public_key])
+    result = judged(AppraisalPolicy(revocations=listed))
+    assert reasons(result) == {RefusalReason.REVOKED}
+    assert "node 1.0.0 is revoked: the lowest version that may run is 1.0.1" in texts(result)
+    for lowest in ({"node": "1.0.0"}, {"other": "2"}):
+        same = load_revocations(revocations(**lowest), [SIGNER.public_key])
+        assert judged(AppraisalPolicy(revocations=same)).accepted()
+
+
 def test_revocations_of_other_releases_do_no_harm() -> None:
     entry = Revocation(name="node", version="0.9", reason="old")
-    listed = load_revocations(sign_revocations([entry], FINISHED, [SIGNER]), [SIGNER.public_key])
+    listed = load_revocations(revocations(entry), [SIGNER.public_key])
     assert judged(AppraisalPolicy(revocations=listed)).accepted()
 
 

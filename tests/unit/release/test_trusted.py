@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +13,19 @@ import pytest
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.measurement.configuration import SecureBootMode
 from builder.measurement.phases import Phase
-from builder.release.revocations import Revocation, VerifiedRevocations, load_revocations, sign_revocations
+from builder.release.revocations import (
+    Revocation,
+    RevocationList,
+    VerifiedRevocations,
+    amended,
+    load_revocations,
+    sign_revocations,
+)
 from builder.release.statements import PAYLOAD_TYPE, REFERENCE_MEASUREMENTS, encode_statement
 from builder.release.trusted import TrustedReference, load_trusted_reference
 from signing import dsse, envelope_json
 from signing.errors import InvalidRequestError
-from tests.nodes import FINISHED, SIGNER, SUBJECTS, reference, signed
+from tests.nodes import FINISHED, SIGNER, SUBJECTS, reference, revocations, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +36,7 @@ TRUSTED = [SIGNER.public_key]
 STATED = reference()
 DATA = signed(STATED)
 ENTRY = Revocation(digest="00" * 32, reason="leaked")
+FIRST_LIST = RevocationList(1, FINISHED, (ENTRY,), {})
 
 
 def sealed(statement: Any, payload_type: str = PAYLOAD_TYPE) -> bytes:
@@ -142,20 +151,19 @@ def test_values_under_the_name_of_another_mode_are_refused() -> None:
 
 def test_revocations_are_read_as_they_were_signed() -> None:
     entries = [ENTRY, Revocation(name="node", version="1", reason="old")]
-    loaded = load_revocations(sign_revocations(entries, FINISHED, [SIGNER]), TRUSTED)
-    assert loaded.revoked == tuple(entries)
-    assert loaded.issued == FINISHED
+    loaded = load_revocations(revocations(*entries, serial=3, node="0.9"), TRUSTED)
+    assert loaded.content == RevocationList(3, FINISHED, tuple(entries), {"node": "0.9"})
     assert loaded.key_ids == (SIGNER.public_key.key_id,)
 
 
 def test_revocations_of_others_are_refused(signers: tuple[FileSigner, ...]) -> None:
     with pytest.raises(NotVerifiedError, match="not signed by keys that you trust"):
-        load_revocations(sign_revocations([ENTRY], FINISHED, [signers[0]]), TRUSTED)
+        load_revocations(sign_revocations(FIRST_LIST, [signers[0]]), TRUSTED)
 
 
 def test_revocations_cannot_be_made_by_hand() -> None:
     with pytest.raises(TypeError, match="load_revocations"):
-        VerifiedRevocations(datetime.now(UTC), (), (), object())
+        VerifiedRevocations(FIRST_LIST, (), object())
 
 
 @pytest.mark.parametrize(
@@ -168,18 +176,25 @@ def test_a_revocation_names_one_release_in_one_way(members: dict[str, str]) -> N
 
 
 def _revocations(**changes: Any) -> bytes:
-    value = json.loads(envelope_json.decode(sign_revocations([ENTRY], FINISHED, [SIGNER])).payload)
+    value = json.loads(envelope_json.decode(revocations(ENTRY)).payload)
     return sealed(value | changes)
+
+
+def _predicate(**changes: Any) -> dict[str, Any]:
+    return {"serial": 1, "issued": FINISHED.isoformat(), "revoked": [], "minimum_versions": {}} | changes
 
 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         (sealed(statement()), "predicate type"),
-        (_revocations(predicate={"issued": "2026-01-01T00:00:00+00:00", "revoked": []}), "subject"),
-        (_revocations(predicate={"issued": FINISHED.isoformat(), "revoked": [{"reason": "x"}]}), "either a digest"),
-        (_revocations(predicate={"issued": FINISHED.isoformat(), "revoked": [{"digest": "00" * 32}]}), "reason"),
-        (_revocations(predicate={"issued": FINISHED.isoformat()}), "revoked"),
+        (_revocations(predicate=_predicate(serial=2)), "subject"),
+        (_revocations(predicate=_predicate(serial=0)), "serial"),
+        (_revocations(predicate=_predicate(serial=2**53)), "serial"),
+        (_revocations(predicate=_predicate(revoked=[{"reason": "x"}])), "either a digest"),
+        (_revocations(predicate=_predicate(revoked=[{"digest": "00" * 32}])), "reason"),
+        (_revocations(predicate=_predicate(minimum_versions={"Node": "1"})), "minimum_versions"),
+        (_revocations(predicate={"issued": FINISHED.isoformat()}), "missing required field"),
         (sealed(b"{}", "text/plain"), "payload type"),
         (b"no json", "no list of revocations"),
     ],
@@ -191,4 +206,39 @@ def test_what_was_signed_must_be_revocations(data: bytes, problem: str) -> None:
 
 def test_revocations_need_a_time_zone() -> None:
     with pytest.raises(InvalidInputError, match="no time zone"):
-        sign_revocations([ENTRY], FINISHED.replace(tzinfo=None), [SIGNER])
+        sign_revocations(replace(FIRST_LIST, issued=FINISHED.replace(tzinfo=None)), [SIGNER])
+    with pytest.raises(InvalidInputError, match="no time zone"):
+        amended(None, [ENTRY], {}, FINISHED.replace(tzinfo=None))
+
+
+def test_a_list_older_than_one_that_was_seen_is_refused() -> None:
+    listed = revocations(ENTRY, serial=4)
+    assert load_revocations(listed, TRUSTED, last_serial=4).content.serial == 4
+    with pytest.raises(NotVerifiedError, match="an old one") as refused:
+        load_revocations(listed, TRUSTED, last_serial=5)
+    assert refused.value.problems == ("its serial number is 4, a list with 5 was seen before",)
+
+
+def test_an_amended_list_has_all_of_the_previous_one_and_the_next_number() -> None:
+    previous = load_revocations(revocations(ENTRY, serial=4, node="1.0"), TRUSTED)
+    entry = Revocation(name="node", version="1.1", reason="old")
+    found = amended(previous, [ENTRY, entry], {"other": "2"}, FINISHED)
+    assert found == RevocationList(5, FINISHED, (ENTRY, entry), {"node": "1.0", "other": "2"})
+    assert amended(None, [ENTRY], {}, FINISHED) == FIRST_LIST
+
+
+@pytest.mark.parametrize(
+    ("entries", "minimum_versions", "issued", "problem"),
+    [
+        ([], {}, FINISHED, "says all of that already"),
+        ([ENTRY], {"node": "1.0"}, FINISHED, "says all of that already"),
+        ([], {"node": "0.9"}, FINISHED, "0.9 is below 1.0, the lowest version of node"),
+        ([], {"node": "1.1"}, FINISHED - timedelta(seconds=1), "still to come"),
+    ],
+)
+def test_an_amendment_takes_nothing_back(
+    entries: list[Revocation], minimum_versions: dict[str, str], issued: datetime, problem: str
+) -> None:
+    previous = load_revocations(revocations(ENTRY, node="1.0"), TRUSTED)
+    with pytest.raises(InvalidInputError, match=problem):
+        amended(previous, entries, minimum_versions, issued)
