@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("name", "max_len"), [("eventlog", 16384), ("quote", 32768), ("signature", 32768), ("nitro", 32768)]
+    ("name", "max_len"),
+    [
+        ("eventlog", 16384),
+        ("quote", 32768),
+        ("files", 32768),
+        ("statements", 32768),
+        ("signature", 32768),
+        ("nitro", 32768),
+    ],
 )
 def test_a_fuzzer_finds_nothing(name: str, max_len: int, tmp_path: Path) -> None:
     assert_finds_nothing(name, tmp_path, max_len)
