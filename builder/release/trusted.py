@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ from builder.release.statements import (
     REFERENCE_MEASUREMENTS,
     STATEMENT_TYPE,
     ReferenceMeasurements,
-    Statement,
+    Subject,
     convert,
     decode_statement,
     read_json,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from builder.release.statements import MeasuredPcr, ReferenceValues
-    from signing.dsse import Envelope
+    from signing.dsse import Envelope, VerifiedPayload
     from signing.keys import PublicKey
 
 # A statement of reference measurements has some 25 KiB, one that also has the provenance 100 KiB.
@@ -45,6 +45,43 @@ MAX_REFERENCE_BYTES: Final = 8 << 20
 _PROOF: Final = object()
 _PHASES: Final = {phase.label: phase for phase in Phase}
 _BUNDLE_ENVELOPE: Final = "dsseEnvelope"
+
+
+class _Head(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"type": "_type", "predicate_type": "predicateType"},
+):
+    """A statement whose predicate is as yet unread."""
+
+    type: str
+    subject: tuple[Subject, ...]
+    predicate_type: str
+    predicate: msgspec.Raw
+
+
+class _BuildMetadata(msgspec.Struct, frozen=True, rename={"finished": "finishedOn"}):
+    finished: datetime
+
+
+class _RunDetails(msgspec.Struct, frozen=True):
+    metadata: _BuildMetadata
+
+
+class _Provenance(msgspec.Struct, frozen=True, rename={"run": "runDetails"}):
+    """SLSA provenance v1, as far as appraisal reads it."""
+
+    run: _RunDetails
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A statement and the verified bytes that it was read from."""
+
+    head: _Head
+    payload: VerifiedPayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +148,35 @@ def load_trusted_reference(data: bytes, trusted: Sequence[PublicKey], threshold:
             problems.append(f"envelope {number}: {error}")
     if problems:
         raise NotVerifiedError("the release is not signed by keys that you trust", tuple(problems))
-    statements: dict[str, tuple[Statement, str, tuple[str, ...]]] = {}
+    statements: dict[str, _Signed] = {}
     for payload in verified:
         if payload.payload_type != PAYLOAD_TYPE:
             raise InvalidInputError(f"the payload type is {payload.payload_type!r}, expected {PAYLOAD_TYPE!r}")
-        statement = _statement(payload.payload)
-        if statement.predicate_type in statements:
-            raise InvalidInputError(f"there are two statements of the type {statement.predicate_type!r}")
-        digest = hashlib.sha256(payload.payload).hexdigest()
-        statements[statement.predicate_type] = (statement, digest, payload.key_ids)
+        head = _head(payload.payload)
+        if head.predicate_type in statements:
+            raise InvalidInputError(f"there are two statements of the type {head.predicate_type!r}")
+        statements[head.predicate_type] = _Signed(head, payload)
     if REFERENCE_MEASUREMENTS not in statements:
         raise InvalidInputError("there is no statement of reference measurements")
-    statement, digest, key_ids = statements[REFERENCE_MEASUREMENTS]
-    reference = convert(statement.predicate, ReferenceMeasurements, what="reference measurements")
-    finished = None
+    stated = statements[REFERENCE_MEASUREMENTS]
+    key_ids, finished = stated.payload.key_ids, None
     if PROVENANCE in statements:
-        provenance, _, signers = statements[PROVENANCE]
-        key_ids = tuple(sorted(set(key_ids) & set(signers)))
-        if provenance.subject != statement.subject or len(key_ids) < threshold:
+        provenance = statements[PROVENANCE]
+        key_ids = tuple(sorted(set(key_ids) & set(provenance.payload.key_ids)))
+        if provenance.head.subject != stated.head.subject or len(key_ids) < threshold:
             raise NotVerifiedError(
                 "the release is not signed by keys that you trust",
                 ("its statements are about different files, or signed by different keys",),
             )
-        finished = _finished(provenance.predicate)
+        finished = _finished(provenance.head.predicate)
+    reference = _reference(stated)
     return TrustedReference(
         reference,
-        digest,
+        hashlib.sha256(stated.payload.payload).hexdigest(),
         key_ids,
         finished,
         tuple(_boot(mode, values) for mode, values in reference.reference_values.items()),
-        frozenset(value for subject in statement.subject for value in subject.digest.values()),
+        frozenset(value for subject in stated.head.subject for value in subject.digest.values()),
         _PROOF,
     )
 
@@ -160,26 +196,45 @@ def _envelopes(data: bytes) -> tuple[Envelope, ...]:
         raise InvalidInputError(f"these are no statements of a release: {error}") from error
 
 
-def _statement(payload: bytes) -> Statement:
-    """The statement. Statements of bedplate are canonical, and reading those is fast.
+def _head(payload: bytes) -> _Head:
+    """The statement in a payload.
 
-    A statement that gives its own bytes when it is written again has no key twice and nothing unknown.
+    What gives its own bytes when it is written again, as statements of bedplate do, has no key twice and nothing
+    unknown. Others are read by the slow, strict reader.
     """
     try:
-        statement = msgspec.json.decode(payload, type=Statement)
-        canonical = msgspec.json.encode(statement, order="sorted") == payload
+        head = msgspec.json.decode(payload, type=_Head)
+        canonical = msgspec.json.encode(head, order="sorted") == payload
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         canonical = False
-    if canonical and statement.type == STATEMENT_TYPE and statement.subject:
-        return statement
-    return decode_statement(payload)
+    if canonical and head.type == STATEMENT_TYPE and head.subject:
+        return head
+    statement = decode_statement(payload)
+    predicate = msgspec.Raw(msgspec.json.encode(statement.predicate, order="sorted"))
+    return _Head(
+        type=statement.type, subject=statement.subject, predicate_type=statement.predicate_type, predicate=predicate
+    )
 
 
-def _finished(provenance: Mapping[str, Any]) -> datetime | None:
+def _reference(signed: _Signed) -> ReferenceMeasurements:
+    predicate = bytes(signed.head.predicate)
     try:
-        stated = provenance["runDetails"]["metadata"]["finishedOn"]
-        finished = datetime.fromisoformat(stated)
-    except (KeyError, TypeError, ValueError):
+        reference = msgspec.json.decode(predicate, type=ReferenceMeasurements)
+        if msgspec.json.encode(reference, order="sorted") == predicate:
+            return reference
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    # Not as bedplate writes it, or wrong: the strict reader knows, and says what.
+    return convert(
+        decode_statement(signed.payload.payload).predicate, ReferenceMeasurements, what="reference measurements"
+    )
+
+
+def _finished(provenance: msgspec.Raw) -> datetime | None:
+    """When the build ended, the one thing that appraisal reads of a provenance; ``bedplate verify`` reads all."""
+    try:
+        finished = msgspec.json.decode(provenance, type=_Provenance).run.metadata.finished
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return finished.astimezone(UTC) if finished.tzinfo is not None else None
 
