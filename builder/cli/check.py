@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.arguments import Verb
-from builder.cli.errors import printable
 from builder.cli.exitcodes import ExitCode
-from builder.cli.output import Format, format_option, print_json, print_table, print_text
+from builder.cli.output import print_json, print_table, print_text
+from builder.cli.reports import ReportFile, ReportFormat, format_option, render, report_option, write
 
 if TYPE_CHECKING:
     from policies.control import Control
@@ -24,6 +24,7 @@ _DEFAULT_PACK = "zero-operator-access"
     examples=(
         "bedplate check dist/inference-node/1.0.0",
         "bedplate check other.raw --pack zero-operator-access --format json",
+        "bedplate check other.raw --report sarif=check.sarif --report html=check.html",
         "bedplate check --explain ZOA-101",
     ),
 )
@@ -41,6 +42,7 @@ _DEFAULT_PACK = "zero-operator-access"
 @click.option("--explain", metavar="ID", help="Say what a control checks and how to fix what it finds.")
 @click.option("--list", "list_controls", is_flag=True, help="List the controls of the packs.")
 @format_option
+@report_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -48,7 +50,8 @@ def command(
     packs: tuple[str, ...],
     waiver_files: tuple[Path, ...],
     explain: str | None,
-    output_format: Format,
+    output_format: ReportFormat,
+    report_files: tuple[ReportFile, ...],
     *,
     list_controls: bool,
 ) -> None:
@@ -57,7 +60,10 @@ def command(
     All controls of the packs run on what is in the finished image. Exit code 1 means that at least one failed. For a
     directory, controls of the boot chain are not applicable, and the report says so.
     """
+    if explain is not None or list_controls:
+        _only_text_or_json(ctx, output_format, report_files)
     from policies.pack import load as load_packs  # noqa: PLC0415 -- for a fast --help
+    from policies.pack import summaries  # noqa: PLC0415
 
     if explain is not None:
         _explain(explain, [item.control for item in load_packs(packs)] if packs else [], output_format)
@@ -71,29 +77,35 @@ def command(
 
     import datetime as dt  # noqa: PLC0415
 
-    from builder.cli.verdict import verdict_text  # noqa: PLC0415
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from builder import __version__  # noqa: PLC0415
     from builder.release.check import read_facts  # noqa: PLC0415
     from policies.engine import run  # noqa: PLC0415
     from policies.waiver import load as load_waivers  # noqa: PLC0415
 
     waivers = [waiver for path in waiver_files for waiver in load_waivers(path)]
     report = run(read_facts(image), selection, waivers, today=dt.datetime.now(tz=dt.UTC).date())
-    if output_format is Format.JSON:
-        print_json(report)
-    else:
-        print_text(printable(verdict_text(report)))
+    report = replace(report, bedplate=__version__, packs=summaries(packs or (_DEFAULT_PACK,)))
+    write(report, report_files)
+    click.echo(render(report, output_format), nl=False)
     if not report.passed:
         ctx.exit(ExitCode.NO)
 
 
-def _explain(control_id: str, of_packs: list[Control], output_format: Format) -> None:
+def _only_text_or_json(ctx: click.Context, output_format: ReportFormat, files: tuple[ReportFile, ...]) -> None:
+    if files or output_format not in {ReportFormat.TEXT, ReportFormat.JSON}:
+        raise click.UsageError("--explain and --list make no report: use --format text or json, without --report", ctx)
+
+
+def _explain(control_id: str, of_packs: list[Control], output_format: ReportFormat) -> None:
     from policies.registry import by_id  # noqa: PLC0415
 
     controls = {**by_id(), **{control.id: control for control in of_packs}}
     control = controls.get(control_id.upper())
     if control is None:
         raise click.UsageError(f"there is no control {control_id!r}; bedplate check --list shows all")
-    if output_format is Format.JSON:
+    if output_format is ReportFormat.JSON:
         print_json(_described(control))
         return
     sections = {
@@ -110,8 +122,8 @@ def _explain(control_id: str, of_packs: list[Control], output_format: Format) ->
     print_text("\n\n".join(parts))
 
 
-def _list(controls: list[Control], output_format: Format) -> None:
-    if output_format is Format.JSON:
+def _list(controls: list[Control], output_format: ReportFormat) -> None:
+    if output_format is ReportFormat.JSON:
         print_json([_described(control) for control in controls])
         return
     rows = [(control.id, control.door.heading, control.severity.value, control.title) for control in controls]

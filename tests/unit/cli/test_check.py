@@ -35,8 +35,8 @@ def pack(tmp_path: Path) -> Path:
 def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path, pack: Path) -> None:
     shown = invoke(root, "--pack", pack)
     assert shown.exit_code == 0
-    assert shown.output.startswith("yes: this tree, ")
-    assert "not-applicable" in shown.output
+    assert "Not applicable to a tree: ZOA-701\n" in shown.output
+    assert shown.output.endswith("yes: this tree, 2 controls: 1 passed, 1 not-applicable\n")
 
 
 def test_a_bad_tree_is_a_no_with_the_evidence(root: Path) -> None:
@@ -86,3 +86,50 @@ def test_a_directory_that_holds_no_image_is_refused(tmp_path: Path) -> None:
 
 def test_an_image_is_needed() -> None:
     assert invoke().exit_code != 0
+
+
+def test_every_form_of_the_report_comes_from_one_run(root: Path, pack: Path, tmp_path: Path) -> None:
+    (root / "etc" / "shadow").write_text("root::20000::::::\n")
+    files = {form: tmp_path / f"report.{form}" for form in ("text", "json", "sarif", "junit", "html")}
+    shown = invoke(root, "--pack", pack, *(f"--report={form}={path}" for form, path in files.items()))
+    assert shown.exit_code == 1
+    assert files["text"].read_text() == shown.stdout
+    assert json.loads(files["json"].read_bytes())["packs"] == [{"name": "small", "description": "Two controls."}]
+    assert json.loads(files["sarif"].read_bytes())["runs"][0]["results"][0]["ruleId"] == "ZOA-501"
+    assert b"<testsuites " in files["junit"].read_bytes()
+    assert files["html"].read_bytes().startswith(b"<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "junit", "html"])
+def test_standard_output_carries_the_report_and_nothing_else(root: Path, pack: Path, form: str, tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    shown = invoke(root, "--pack", pack, "--format", form, "--report", f"{form}={path}")
+    assert (shown.stdout_bytes, shown.stderr) == (path.read_bytes(), "")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("report.sarif", "not FORMAT=FILE"),
+        ("sarif=", "not FORMAT=FILE"),
+        ("pdf=report.pdf", "FORMAT one of text, json, sarif, junit, html"),
+        ("html=/nowhere/report.html", "no file in a directory that exists"),
+        ("html=/", "no file in a directory that exists"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_before_the_check(root: Path, value: str, problem: str) -> None:
+    shown = invoke(root, "--report", value)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert problem in shown.stderr
+
+
+def test_two_reports_cannot_have_one_file(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    assert "is named twice" in invoke(root, "--report", f"html={path}", "--report", f"sarif={path}").stderr
+
+
+@pytest.mark.parametrize("options", [("--format", "sarif"), ("--report", "json=report.json")])
+def test_an_explanation_is_no_report(options: tuple[str, str]) -> None:
+    shown = invoke("--explain", "ZOA-101", *options)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "make no report" in shown.stderr
