@@ -31,6 +31,12 @@ FAT_SIZES = {12: 1 << 20, 16: 8 << 20, 32: 34 << 20}
 SECTORS_PER_CLUSTER = {12: 4, 16: 1, 32: 1}
 # VFS_CAP_REVISION_2 with CAP_NET_RAW, effective: what `setcap cap_net_raw+ep` writes.
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
+# linux/posix_acl_xattr.h: owner rw, user 1234 r, group r, mask r, others nothing.
+_NO_ID = 0xFFFFFFFF
+ACCESS_LIST = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, rights, identity)
+    for tag, rights, identity in ((1, 6, _NO_ID), (2, 4, 1234), (4, 4, _NO_ID), (16, 4, _NO_ID), (32, 0, _NO_ID))
+)
 
 
 class Workshop:
@@ -189,7 +195,7 @@ def _make_dpkg_database(database: Path) -> None:
 
 
 def make_erofs(shop: Workshop) -> None:
-    """The same tree in the layouts that mkfs.erofs can write, one of them compressed (to be refused)."""
+    """The same tree in the layouts that mkfs.erofs can write, one of them compressed."""
     tree = shop.path("tree")
     make_tree(tree)
     variants = {
@@ -210,6 +216,63 @@ def make_erofs(shop: Workshop) -> None:
         shop.run("env", "-u", "SOURCE_DATE_EPOCH", "mkfs.erofs", "--quiet", f"-T{EPOCH}", f"-U{EROFS_UUID}", *options,
                  str(shop.path(name)), str(tree))
         # fmt: on
+        shop.keep(name)
+
+
+def make_more(tree: Path) -> None:
+    """What only the readers of ext4 and squashfs are asked: many extents, large attributes, an access list."""
+    with (tree / "odd/extents").open("wb") as file:
+        for number in range(400):  # every second block of 4096 bytes
+            file.seek(number * 8192)
+            file.write(bytes([number % 251]) * 4096)
+    os.setxattr(tree / "odd/size-4095", "user.large", b"L" * 700)
+    os.setxattr(tree / "odd/size-4096", "system.posix_acl_access", ACCESS_LIST)
+    (tree / "odd/medium").write_bytes(b"more than sixty bytes, and less than an inode has room for. " * 2)
+    os.utime(tree / "odd", (EPOCH, EPOCH))
+
+
+def make_ext4(shop: Workshop) -> None:
+    """That tree in ext4 as it is by default and with less common features, in ext3 and in ext2."""
+    tree = shop.path("ext4-tree")
+    make_tree(tree)
+    make_more(tree)
+    variants = {
+        "root.ext4": ("-text4", "-b4096", "-I256", "16M"),
+        "root-inline.ext4": ("-text4", "-b4096", "-I1024", "-Oinline_data,metadata_csum_seed,large_dir", "16M"),
+        "root-small-blocks.ext4": ("-text4", "-b1024", "-I128", "-O^64bit,^metadata_csum", "16M"),
+        "root-bigalloc.ext4": ("-text4", "-b1024", "-C4096", "-Obigalloc,quota", "16M"),
+        "root.ext3": ("-text3", "-b2048", "16M"),
+        "root.ext2": ("-text2", "-b1024", "-O^filetype", "-r1", "16M"),
+        "root-attributes.ext4": ("-text4", "-b1024", "-I256", "-Oea_inode", "16M"),
+    }
+    for name, (*options, size) in variants.items():
+        image = str(shop.path(name))
+        if name == "root-attributes.ext4":  # more than a block holds: an inode of its own
+            os.setxattr(tree / "odd/size-4095", "user.large", b"L" * 3000)
+        # fmt: off
+        shop.run("mke2fs", "-q", "-N800", f"-U{EROFS_UUID}", f"-Ehash_seed={EROFS_UUID}", "-d", str(tree), *options,
+                 image, size)
+        # fmt: on
+        # Makes hash trees of large directories; 1 means that it changed something.
+        shop.run("sh", "-c", 'e2fsck -fyD "$1" || test $? = 1', "sh", image)
+        shop.keep(name)
+
+
+def make_squashfs(shop: Workshop) -> None:
+    """That tree in squashfs, once per compressor, and without compression, fragments and duplicates."""
+    tree = shop.path("ext4-tree")
+    os.setxattr(tree / "odd/größe", "user.shared", b"v" * 70)
+    os.setxattr(tree / "odd/medium", "user.shared", b"v" * 70)
+    os.removexattr(tree / "odd/size-4096", "system.posix_acl_access")
+    plain = ("-noI", "-noD", "-noF", "-noX", "-no-fragments", "-no-duplicates", "-b", "4K")
+    variants = {
+        **{f"root-{name}.squashfs": ("-comp", name, "-b", "16K") for name in ("gzip", "lzo", "lz4", "xz", "zstd")},
+        "root-plain.squashfs": plain,
+        "root-options.squashfs": ("-comp", "xz", "-Xbcj", "x86", "-always-use-fragments"),
+    }
+    for name, options in variants.items():
+        image = str(shop.path(name))
+        shop.run("env", "-u", "SOURCE_DATE_EPOCH", "mksquashfs", str(tree), image, "-quiet", "-no-progress", *options)
         shop.keep(name)
 
 
@@ -275,7 +338,7 @@ def main() -> None:
     os.umask(0o022)
     with tempfile.TemporaryDirectory() as scratch:
         shop = Workshop(Toolchain(Path(sys.argv[1]).resolve()), Path(scratch))
-        for make in (make_gpt, make_fat, make_verity, make_erofs, make_initrd, make_disk):
+        for make in (make_gpt, make_fat, make_verity, make_erofs, make_ext4, make_squashfs, make_initrd, make_disk):
             make(shop)
 
 
