@@ -1,4 +1,4 @@
-"""Files of an EROFS image without compression: names, owners, modes, attributes and contents.
+"""Files of an EROFS image: names, owners, modes, attributes and contents.
 
 Source: Linux fs/erofs/erofs_fs.h, dir.c and namei.c. Directory order matters: the kernel finds names by binary
 search, so an entry out of order would be listed here and not be found there, or the other way round.
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from builder.errors import InvalidInputError, MalformedImageError
 from builder.image.binary import BinaryView
-from builder.image.erofs_layout import ErofsInode, ErofsSuperblock, pieces, read_inode, read_superblock
+from builder.image.erofs_compressed import ErofsData
+from builder.image.erofs_layout import MAX_EXPANSION, ErofsInode, ErofsSuperblock, read_inode, read_superblock
 from builder.image.erofs_xattr import XattrReader, Xattrs, open_xattrs
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _FILE_TYPES = {
     6: stat.S_IFSOCK,
     7: stat.S_IFLNK,
 }
-# Files may share their data or be holes; hashing them all must still end. No real image comes near this.
-_MAX_EXPANSION = 16
 _MIN_BUDGET = 16 << 20
 
 
@@ -56,6 +55,7 @@ class Erofs:
 
     image: BinaryView
     superblock: ErofsSuperblock
+    data: ErofsData
     xattr_reader: XattrReader
 
     def walk(self) -> Iterator[ErofsFile]:
@@ -64,7 +64,7 @@ class Erofs:
         Raises MalformedImageError for what breaks the format, for directories that are in two places, and for files
         that together are far larger than the image.
         """
-        budget = max(len(self.image) * _MAX_EXPANSION, _MIN_BUDGET)
+        budget = max(len(self.image) * MAX_EXPANSION, _MIN_BUDGET)
         seen: set[int] = set()
         root = self.inode(self.superblock.root_nid)
         if not stat.S_ISDIR(root.mode):
@@ -93,12 +93,12 @@ class Erofs:
         return read_inode(self.image, self.superblock, nid)
 
     def pieces(self, inode: ErofsInode) -> Iterator[memoryview]:
-        """The data of a file in order, without copies."""
-        return pieces(self.image, self.superblock, inode)
+        """The data of a file in order, copied only where it is compressed."""
+        return self.data.pieces(inode)
 
     def content(self, inode: ErofsInode) -> memoryview:
         """The data of a file: in place where it is in one piece, else a copy."""
-        if inode.size > max(len(self.image) * _MAX_EXPANSION, _MIN_BUDGET):
+        if inode.size > max(len(self.image) * MAX_EXPANSION, _MIN_BUDGET):
             raise self._error(inode, f"{inode.size} bytes are far more than the image has")
         parts = list(self.pieces(inode))
         return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
@@ -187,4 +187,5 @@ def open_erofs(volume: BinaryView) -> Erofs:
     superblock = read_superblock(volume)
     # Nothing may lie behind the last block: what is not part of the image is not covered by its hash tree either.
     image = volume.named("EROFS image").view(0, superblock.blocks << superblock.block_bits)
-    return Erofs(image, superblock, open_xattrs(image, superblock))
+    data = ErofsData(image, superblock)
+    return Erofs(image, superblock, data, open_xattrs(image, superblock, data))

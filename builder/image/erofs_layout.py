@@ -1,4 +1,4 @@
-"""Superblock, inodes and data of an EROFS image without compression.
+"""Superblock and inodes of an EROFS image, and the data of those that are not compressed.
 
 Source: Linux fs/erofs/erofs_fs.h, and super.c, inode.c and data.c beside it for what the kernel makes of the fields.
 Offsets are bytes from the start of the image.
@@ -23,25 +23,25 @@ INODE_SLOT = 32
 _MAGIC = 0xE0F5E1E2
 _SUPERBLOCK = struct.Struct("<IIIBBHQQIIII16s16sIHHHBBIQ24s")
 _COMPAT_SB_CHKSUM = 0x1
+_INCOMPAT_ZERO_PADDING = 0x1
+_INCOMPAT_COMPR_CFGS = 0x2
 _INCOMPAT_CHUNKED_FILE = 0x4
-_INCOMPAT_FRAGMENTS = 0x20
+_INCOMPAT_DEVICE_TABLE = 0x8  # or COMPR_HEAD2: a table is there only if extra_devices is not zero
+_INCOMPAT_ZTAILPACKING = 0x10
+_INCOMPAT_FRAGMENTS = 0x20  # or DEDUPE
 _INCOMPAT_XATTR_PREFIXES = 0x40
-# FRAGMENTS alone changes nothing but where the attribute prefixes lie; inodes that use it are compressed.
-_SUPPORTED = _INCOMPAT_CHUNKED_FILE | _INCOMPAT_FRAGMENTS | _INCOMPAT_XATTR_PREFIXES
-_INCOMPAT_NAMES = {
-    0x01: "ZERO_PADDING (compression)",
-    0x02: "COMPR_CFGS (compression)",
-    0x08: "DEVICE_TABLE or COMPR_HEAD2",
-    0x10: "ZTAILPACKING (compression)",
-    0x80: "48BIT",
-    0x100: "METABOX",
-}
+_SUPPORTED = 0x7F
+_INCOMPAT_NAMES = {0x80: "48BIT", 0x100: "METABOX"}
+_KNOWN_ALGORITHMS = 0xF
+_LZ4_ONLY = 0x1
 _BLOCK_BITS = range(9, 17)
 
 _COMPACT = struct.Struct("<HHHHIIIIHHI")
 _EXTENDED = struct.Struct("<HHHHQIIIIQII16s")
 LAYOUT_PLAIN, LAYOUT_INLINE, LAYOUT_CHUNKS = 0, 2, 4
-_COMPRESSED_LAYOUTS = {1: "full", 3: "compact"}
+COMPRESSED_LAYOUTS = frozenset((1, 3))
+# Files may share their data, be holes or decode to a pattern; reading them all must still end.
+MAX_EXPANSION = 16
 _CHUNK_BITS_MASK = 0x1F
 _CHUNK_INDEXES = 0x20
 _HOLE = 0xFFFFFFFF
@@ -50,7 +50,11 @@ _ZEROS = memoryview(bytes(1 << 20))
 
 @dataclass(frozen=True, slots=True)
 class ErofsSuperblock:
-    """The fields that reading needs; ``build_time`` is in seconds since 1970 and is the time of every compact inode."""
+    """The fields that reading needs; ``build_time`` is in seconds since 1970 and is the time of every compact inode.
+
+    ``algorithms`` has a bit for each compression that files may use, ``zero_padding`` says that compressed data ends
+    with its cluster instead of starting with it.
+    """
 
     block_bits: int
     root_nid: int
@@ -66,6 +70,13 @@ class ErofsSuperblock:
     xattr_prefix_count: int
     xattr_prefix_offset: int
     packed_nid: int
+    algorithms: int
+    zero_padding: bool
+
+    @property
+    def has_map_headers(self) -> bool:
+        """Whether a full index has a header that says something (zmap.c, ``z_erofs_fill_inode``)."""
+        return bool(self.feature_incompat & (_INCOMPAT_COMPR_CFGS | _INCOMPAT_ZTAILPACKING | _INCOMPAT_FRAGMENTS))
 
     @property
     def block_size(self) -> int:
@@ -110,7 +121,7 @@ def read_superblock(image: BinaryView) -> ErofsSuperblock:
     raw = image.named("EROFS superblock").view(SUPER_OFFSET, _SUPERBLOCK.size)
     (
         magic, checksum, compat, block_bits, _extension_slots, root_nid, inode_count, build_time, build_time_nsec,
-        blocks, meta_block, xattr_block, raw_uuid, volume_name, incompat, _compression, extra_devices, _device_slot,
+        blocks, meta_block, xattr_block, raw_uuid, volume_name, incompat, compression, extra_devices, _device_slot,
         directory_bits, prefix_count, prefix_start, packed_nid, _reserved,
     ) = raw.unpack(_SUPERBLOCK)  # fmt: skip
     if magic != _MAGIC:
@@ -124,6 +135,10 @@ def read_superblock(image: BinaryView) -> ErofsSuperblock:
         bits = [1 << bit for bit in range(32) if unknown >> bit & 1]
         names = ", ".join(_INCOMPAT_NAMES.get(bit, f"unknown bit {bit:#x}") for bit in bits)
         raise raw.error(80, f"the image needs features that are not supported: {names}")
+    # Without the feature the field is the window of LZ4, which is all that there was.
+    algorithms = compression if incompat & _INCOMPAT_COMPR_CFGS else _LZ4_ONLY
+    if algorithms & ~_KNOWN_ALGORITHMS:
+        raise raw.error(84, f"the compression algorithms {algorithms:#x} are not all known")
     if extra_devices or directory_bits:
         raise raw.error(86, "extra devices and larger directory blocks are not supported")
     if not 0 < blocks << block_bits <= len(image):
@@ -143,19 +158,20 @@ def read_superblock(image: BinaryView) -> ErofsSuperblock:
         xattr_prefix_count=prefix_count if incompat & _INCOMPAT_XATTR_PREFIXES else 0,
         xattr_prefix_offset=prefix_start * 4,
         packed_nid=packed_nid if incompat & _INCOMPAT_FRAGMENTS else 0,
+        algorithms=algorithms,
+        zero_padding=bool(incompat & _INCOMPAT_ZERO_PADDING),
     )
 
 
 def read_inode(image: BinaryView, superblock: ErofsSuperblock, nid: int) -> ErofsInode:
-    """The inode with the number ``nid``. Raises MalformedImageError for unknown formats and compressed layouts."""
+    """The inode with the number ``nid``. Raises MalformedImageError for unknown formats."""
     offset = superblock.meta_offset + nid * INODE_SLOT
     if not 0 <= offset <= len(image) - INODE_SLOT:
         raise MalformedImageError(f"EROFS inode {nid}", image.base + offset, "lies outside the image")
     layout, extended = image.u16(offset) >> 1, image.u8(offset) & 1
-    if layout not in {LAYOUT_PLAIN, LAYOUT_INLINE, LAYOUT_CHUNKS}:
-        known = _COMPRESSED_LAYOUTS.get(layout)
-        problem = f"is compressed ({known} layout)" if known else f"has the unknown format {layout:#x}"
-        raise MalformedImageError(f"EROFS inode {nid}", image.base + offset, f"{problem}, which is not supported")
+    if layout not in {LAYOUT_PLAIN, LAYOUT_INLINE, LAYOUT_CHUNKS, *COMPRESSED_LAYOUTS}:
+        problem = f"has the unknown format {layout:#x}, which is not supported"
+        raise MalformedImageError(f"EROFS inode {nid}", image.base + offset, problem)
     if extended:
         (_, xattr_count, mode, _, size, detail, _, uid, gid, mtime, mtime_nsec, nlink, _) = image.unpack(
             _EXTENDED, offset
@@ -170,7 +186,7 @@ def read_inode(image: BinaryView, superblock: ErofsSuperblock, nid: int) -> Erof
 
 
 def pieces(image: BinaryView, superblock: ErofsSuperblock, inode: ErofsInode) -> Iterator[memoryview]:
-    """The data of an inode in order, without copies; holes come as pieces of zeros of at most 1 MiB."""
+    """The data of an inode that is not compressed, without copies; holes come as pieces of zeros of at most 1 MiB."""
     if inode.layout == LAYOUT_CHUNKS:
         yield from _chunks(image, superblock, inode)
         return

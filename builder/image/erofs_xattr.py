@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.image.binary import BinaryView
-from builder.image.erofs_layout import ErofsInode, ErofsSuperblock, pieces, read_inode
+from builder.image.erofs_layout import ErofsInode, ErofsSuperblock, read_inode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from builder.image.erofs_compressed import ErofsData
 
 _PREFIXES = {
     1: b"user.",
@@ -21,7 +23,7 @@ _PREFIXES = {
 _LONG_PREFIX = 0x80
 _HEADER_SIZE = 12
 _ENTRY_SIZE = 4
-_MAX_PACKED_SIZE = 1 << 20
+_MAX_PACKED_SIZE = 64 << 20
 
 Xattrs = tuple[tuple[str, bytes], ...]
 
@@ -70,9 +72,9 @@ class XattrReader:
         return name.decode("utf-8", "surrogateescape")
 
 
-def open_xattrs(image: BinaryView, superblock: ErofsSuperblock) -> XattrReader:
+def open_xattrs(image: BinaryView, superblock: ErofsSuperblock, data: ErofsData) -> XattrReader:
     """A reader for the attributes of an image. Raises MalformedImageError if its long prefixes are broken."""
-    return XattrReader(image, superblock.xattr_offset, tuple(_long_prefixes(image, superblock)))
+    return XattrReader(image, superblock.xattr_offset, tuple(_long_prefixes(image, superblock, data)))
 
 
 def _inline(body: BinaryView, start: int) -> Iterator[BinaryView]:
@@ -90,7 +92,7 @@ def _entry(view: BinaryView, offset: int) -> BinaryView:
     return view.view(offset, _ENTRY_SIZE + view.u8(offset) + view.u16(offset + 2))
 
 
-def _long_prefixes(image: BinaryView, superblock: ErofsSuperblock) -> Iterator[bytes]:
+def _long_prefixes(image: BinaryView, superblock: ErofsSuperblock, data: ErofsData) -> Iterator[bytes]:
     """Prefixes are records of a 16 bit length, a base prefix and what follows it, each aligned to 4 bytes."""
     if not superblock.xattr_prefix_count:
         return
@@ -99,7 +101,7 @@ def _long_prefixes(image: BinaryView, superblock: ErofsSuperblock) -> Iterator[b
         inode = read_inode(image, superblock, superblock.packed_nid)
         if inode.size > _MAX_PACKED_SIZE:
             raise source.error(inode.end, f"the packed inode has {inode.size} bytes, more than prefixes need")
-        source = BinaryView.of(b"".join(pieces(image, superblock, inode)), "EROFS packed inode")
+        source = BinaryView.of(b"".join(data.pieces(inode)), "EROFS packed inode")
     offset = superblock.xattr_prefix_offset
     for _ in range(superblock.xattr_prefix_count):
         length = source.u16(offset) or 1 << 16

@@ -1,0 +1,121 @@
+"""The compression algorithms of EROFS: one physical cluster in, a known number of bytes out.
+
+Source: Linux fs/erofs/erofs_fs.h (``Z_EROFS_COMPRESSION_*``) and decompressor*.c. A cluster may decode to more than is
+asked for (deduplicated data) and may have padding behind it, so decoding ends when the length is reached; what the
+cluster would go on to is never made. LZ4: the block format of lz4_Block_format.md. LZMA is MicroLZMA (XZ Utils,
+lzma/container.h): LZMA1 whose first byte, always 0, is replaced by the inverted properties.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.image.binary import BinaryView
+
+LZ4, LZMA, DEFLATE, ZSTD = 0, 1, 2, 3
+NAMES: Final = {LZ4: "LZ4", LZMA: "MicroLZMA", DEFLATE: "DEFLATE", ZSTD: "zstd"}
+# Z_EROFS_PCLUSTER_MAX_DSIZE: no cluster decodes to more, so neither does a bomb.
+MAX_DECODED: Final = 12 << 20
+_LZ4_MIN_MATCH: Final = 4
+_ZSTD_MAX_WINDOW: Final = 16 << 20
+_LZMA_MIN_DICTIONARY: Final = 4096
+_LZMA_PROPERTIES: Final = 9 * 5 * 5
+
+
+def decode(algorithm: int, cluster: BinaryView, length: int) -> bytes:
+    """The first ``length`` bytes that a cluster decodes to.
+
+    Raises MalformedImageError for an unknown algorithm, a length that no cluster has, and a cluster that is broken or
+    has less in it.
+    """
+    decoder = _DECODERS.get(algorithm)
+    if decoder is None:
+        raise cluster.error(0, f"the compression algorithm {algorithm} is unknown")
+    if length > MAX_DECODED:
+        raise cluster.error(0, f"a cluster of {length} bytes is larger than the {MAX_DECODED} that the format allows")
+    try:
+        decoded = decoder(cluster.read(0, len(cluster)), length)
+    except (zlib.error, zstandard.ZstdError, lzma.LZMAError, ValueError) as error:
+        raise cluster.error(0, f"the {NAMES[algorithm]} data is broken: {error}") from None
+    if len(decoded) != length:
+        raise cluster.error(0, f"the {NAMES[algorithm]} data has {len(decoded)} bytes, {length} are needed")
+    return decoded
+
+
+def _lz4(data: bytes, length: int) -> bytes:
+    """Sequences of literals and of matches in what was decoded so far, until ``length`` bytes are there."""
+    output = bytearray()
+    position = 0
+    try:
+        while True:
+            token = data[position]
+            count, position = _lz4_count(data, position + 1, token >> 4)
+            if position + count > len(data):
+                raise ValueError("it ends within literals")
+            output += data[position : position + min(count, length - len(output))]
+            position += count
+            if len(output) == length:
+                return bytes(output)
+            distance = data[position] | data[position + 1] << 8
+            count, position = _lz4_count(data, position + 2, token & 15)
+            count = min(count + _LZ4_MIN_MATCH, length - len(output))
+            start = len(output) - distance
+            if not distance or start < 0:
+                raise ValueError(f"a match is {distance} bytes back, but only {len(output)} are there")
+            if distance >= count:
+                output += output[start : start + count]
+            else:  # the match runs into what it makes: a pattern that repeats
+                output += (output[start:] * (count // distance + 1))[:count]
+            if len(output) == length:
+                return bytes(output)
+    except IndexError:
+        raise ValueError("it ends within a sequence") from None
+
+
+def _lz4_count(data: bytes, position: int, nibble: int) -> tuple[int, int]:
+    count = nibble
+    more = nibble == 15  # noqa: PLR2004 -- all bits of the nibble: bytes follow that add to it
+    while more:
+        count += data[position]
+        more = data[position] == 255  # noqa: PLR2004 -- likewise
+        position += 1
+    return count, position
+
+
+def _deflate(data: bytes, length: int) -> bytes:
+    return zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(data, length)
+
+
+def _zstd(data: bytes, length: int) -> bytes:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW)
+    with decompressor.stream_reader(data) as reader:
+        return reader.read(length)
+
+
+def _microlzma(data: bytes, length: int) -> bytes:
+    properties = ~data[0] & 0xFF if data else _LZMA_PROPERTIES
+    if properties >= _LZMA_PROPERTIES:
+        raise ValueError("its properties are out of range")
+    rest, literal_context = divmod(properties, 9)
+    position, literal_position = divmod(rest, 5)
+    options = {
+        "id": lzma.FILTER_LZMA1,
+        # Nothing is further back than what was decoded.
+        "dict_size": max(length, _LZMA_MIN_DICTIONARY),
+        "lc": literal_context,
+        "lp": literal_position,
+        "pb": position,
+    }
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options]).decompress(b"\0" + data[1:], length)
+
+
+_DECODERS: Final[dict[int, Callable[[bytes, int], bytes]]] = {
+    LZ4: _lz4, LZMA: _microlzma, DEFLATE: _deflate, ZSTD: _zstd,
+}  # fmt: skip
