@@ -43,6 +43,8 @@ from tests.export_subjects import ENROLLED, IMAGE, SETUP_MODE, TINY, tiny_uki
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from signing.signer import Signer
+
 SIGNER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
 FINISHED = datetime(2026, 1, 1, tzinfo=UTC)
 SUBJECTS = (Subject(name="node.efi", digest={"sha256": "ab" * 32}),)
@@ -65,13 +67,15 @@ def reference(uki: str = "tsb257", **identity: str) -> ReferenceMeasurements:
     )
 
 
-def signed(stated: ReferenceMeasurements, *, finished: str | None = FINISHED.isoformat()) -> bytes:
+def signed(
+    stated: ReferenceMeasurements, *, finished: str | None = FINISHED.isoformat(), signer: Signer = SIGNER
+) -> bytes:
     """The statements of a release; without ``finished`` there is no provenance."""
     payloads = [encode_statement(REFERENCE_MEASUREMENTS, stated, SUBJECTS)]
     if finished is not None:
         details = {"runDetails": {"metadata": {"finishedOn": finished}}}
         payloads.append(encode_statement(PROVENANCE, details, SUBJECTS))
-    return envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [SIGNER]) for payload in payloads)
+    return envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [signer]) for payload in payloads)
 
 
 def release(uki: str = "tsb257", *, finished: str | None = FINISHED.isoformat(), **identity: str) -> TrustedReference:
