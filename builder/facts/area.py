@@ -16,20 +16,14 @@ from policies.facts import Area, AreaName, Edge
 
 if TYPE_CHECKING:
     from builder.facts.tree import FileTree
+    from policies.facts import Systemd
 
 _START = {"root": "default.target", "initrd": "initrd.target"}
 
 
 def area(tree: FileTree, name: AreaName) -> Area:
     """The facts of a tree. Raises BedplateError for a tree or database that cannot be read whole."""
-    # A device that turns up pulls in units by ENV{SYSTEMD_WANTS} (systemd.device(5)).
-    wanted = [
-        Edge(kind="Wants", unit=unit, origin=program.origin)
-        for program in udev_programs(tree)
-        if program.key == "ENV{SYSTEMD_WANTS}"
-        for unit in program.command.split()
-    ]
-    manager = systemd(tree, _START[name], wanted)
+    manager = service_manager(tree, name)
     elf, scripts = programs(tree)
     return Area(
         name=name,
@@ -44,6 +38,18 @@ def area(tree: FileTree, name: AreaName) -> Area:
         scripts=scripts,
         secrets=secrets(tree),
     )
+
+
+def service_manager(tree: FileTree, name: AreaName) -> Systemd:
+    """systemd in a tree, and what the start of this area brings in."""
+    # A device that turns up pulls in units by ENV{SYSTEMD_WANTS} (systemd.device(5)).
+    wanted = [
+        Edge(kind="Wants", unit=unit, origin=program.origin)
+        for program in udev_programs(tree)
+        if program.key == "ENV{SYSTEMD_WANTS}"
+        for unit in program.command.split()
+    ]
+    return systemd(tree, _START[name], wanted)
 
 
 def os_release(tree: FileTree) -> dict[str, str]:

@@ -26,6 +26,9 @@ _MEASURES_SINCE = (6, 1)
 _OS_RELEASE_SINCE = 257
 _BOOT_SECRET_SINCE = 261
 _NVPCR_SINCE = 259
+# What the stub packs into an initrd of its own: section, name of the file.
+_LITERALS = ((".pcrsig", "tpm2-pcr-signature.json"), (".pcrpkey", "tpm2-pcr-public-key.pem"))
+_LITERALS_SINCE_257 = ((".osrel", "os-release"), (".profile", "profile"))
 # An initrd of one part is handed over as it is; of several, each is padded to this.
 _ALIGNMENT = 4
 
@@ -67,10 +70,7 @@ def initrd_parts(boot: Boot, addons: tuple[Addon, ...]) -> tuple[bytes | memoryv
     """The parts of the initrd in the stub's order (stub.c: enum INITRD_*); empty if the kernel gets none."""
     uki, profile = boot.uki, boot.configuration.profile
     archives = companion_archives.pack(boot.configuration.companions, uki.stub.release)
-    literals = [(".pcrsig", "tpm2-pcr-signature.json"), (".pcrpkey", "tpm2-pcr-public-key.pem")]
-    if uki.stub.release >= _OS_RELEASE_SINCE:
-        literals += [(".osrel", "os-release"), (".profile", "profile")]
-    sections = ((name, uki.content(section, profile)) for section, name in literals)
+    sections = ((name, uki.content(section, profile)) for section, name in _literals(uki.stub.release))
     candidates = (
         *(addon.ucode for addon in reversed(addons)),
         uki.content(".ucode", profile),
@@ -80,6 +80,15 @@ def initrd_parts(boot: Boot, addons: tuple[Addon, ...]) -> tuple[bytes | memoryv
         *(addon.initrd for addon in addons),
     )
     return tuple(part for part in candidates if part is not None)
+
+
+def initrd_sections(release: int) -> tuple[str, ...]:
+    """The sections of a UKI that the initrd is made of, for a stub of this release of systemd."""
+    return (".ucode", ".initrd", *(section for section, _ in _literals(release)))
+
+
+def _literals(release: int) -> tuple[tuple[str, str], ...]:
+    return _LITERALS + (_LITERALS_SINCE_257 if release >= _OS_RELEASE_SINCE else ())
 
 
 def _combined(parts: tuple[bytes | memoryview, ...]) -> list[bytes | memoryview]:
