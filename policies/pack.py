@@ -105,22 +105,26 @@ def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, S
     for rule_id, rule in document.rules.items():
         if rule_id in chosen:
             raise InvalidPolicyError(f"{path}: rule {rule_id} is there already, in {chosen[rule_id].pack}")
-        chosen[rule_id] = Selected(_own(rule_id, rule, path), {}, path.stem)
+        try:
+            chosen[rule_id] = Selected(own_control(rule_id, rule), {}, path.stem)
+        except ValueError as error:
+            raise InvalidPolicyError(f"{path}: {error}") from None
     if not chosen:
         raise InvalidPolicyError(f"{path}: the pack has no control, so it would check nothing")
     return chosen
 
 
-def _own(rule_id: str, rule: Rule, path: Path) -> Control:
+def own_control(rule_id: str, rule: Rule) -> Control:
+    """The control of a rule of one's own. Raises ValueError for an id that is none for it, and for a broken rule."""
     if not re.fullmatch(ID_PATTERN, rule_id) or rule_id.startswith(OUR_PREFIX):
-        raise InvalidPolicyError(
-            f"{path}: {rule_id!r} is no id for a rule of one's own, which is three letters and three digits as in"
+        raise ValueError(
+            f"{rule_id!r} is no id for a rule of one's own, which is three letters and three digits as in"
             f" ACM-001, but not {OUR_PREFIX}"
         )
     try:
         return control_of(rule_id, rule)
     except ValueError as error:
-        raise InvalidPolicyError(f"{path}: rule {rule_id}: {error}") from None
+        raise ValueError(f"rule {rule_id}: {error}") from None
 
 
 def _path(name: str, directory: Path) -> Path:

@@ -14,9 +14,10 @@ from msgspec import Meta, Struct
 
 from policies.control import ID_PATTERN
 from policies.errors import InvalidPolicyError
-from policies.pack import BUILTIN, Selected, closure, load
+from policies.pack import BUILTIN, Selected, closure, load, own_control
 from policies.registry import by_id
 from policies.report import PackSummary
+from policies.rule import Rule  # noqa: TC001 -- msgspec resolves annotations at run time
 from policies.waiver import Waiver
 from policies.waiver import load as load_waivers
 
@@ -40,12 +41,13 @@ class PolicyPack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[Sha256, Meta(description="Digest of the file.")]
 
 
-class PolicyControl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PolicyControl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A control that must hold."""
 
     id: Annotated[ControlId, Meta(description="Id.")]
     pack: Annotated[str, Meta(description="Pack that asks for it.")]
     parameters: Annotated[dict[str, tuple[str, ...]], Meta(description="All of them, with defaults filled in.")]
+    rule: Annotated[Rule | None, Meta(description="The rule itself, if the pack wrote one of its own.")] = None
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,18 +70,6 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The packs of bedplate that are in it, named or included."""
         return frozenset(pack.name for pack in self.packs if pack.builtin)
 
-    @property
-    def adjusted(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """The parameters that are not the defaults of the controls as this bedplate has them, by control."""
-        known = by_id()
-        found: dict[str, dict[str, tuple[str, ...]]] = {}
-        for item in self.controls:
-            defaults = {entry.name: entry.default for entry in known[item.id].parameters} if item.id in known else {}
-            changed = {name: values for name, values in item.parameters.items() if defaults.get(name) != values}
-            if changed:
-                found[item.id] = changed
-        return found
-
 
 def settle(names: Sequence[str], directory: Path, waivers: Path | None = None) -> Policy:
     """The policy of packs by name or by path relative to ``directory``, and a file of waivers.
@@ -100,7 +90,8 @@ def settle(names: Sequence[str], directory: Path, waivers: Path | None = None) -
     return Policy(
         packs=tuple(sorted(packs, key=lambda pack: (pack.included, pack.name, pack.sha256))),
         controls=tuple(
-            PolicyControl(id=item.control.id, pack=item.pack, parameters=dict(item.parameters)) for item in selection
+            PolicyControl(id=item.control.id, pack=item.pack, parameters=dict(item.parameters), rule=item.control.rule)
+            for item in selection
         ),
         waivers=() if waivers is None else load_waivers(waivers),
     )
@@ -130,16 +121,20 @@ def decode(data: bytes) -> Policy:
 
 
 def selection(policy: Policy) -> tuple[tuple[Selected, ...], tuple[str, ...]]:
-    """The controls to run, and a sentence for each one that this bedplate cannot run as the policy says."""
+    """The controls to run, and a sentence for each one that this bedplate cannot run as the policy says.
+
+    Raises MissingExtraError if a pack has rules of its own and what runs them is not installed.
+    """
     known = by_id()
     found: list[Selected] = []
     problems: list[str] = []
     for item in policy.controls:
-        if item.id not in known:
+        if item.rule is None and item.id not in known:
             problems.append(f"this bedplate does not know the control {item.id}, which {item.pack} asks for")
             continue
         try:
-            found.append(Selected(known[item.id], known[item.id].settle(item.parameters), item.pack))
+            control = known[item.id] if item.rule is None else own_control(item.id, item.rule)
+            found.append(Selected(control, control.settle(item.parameters), item.pack))
         except ValueError as error:
-            problems.append(f"this bedplate cannot run a control as {item.pack} asks: {error}")
+            problems.append(f"this bedplate cannot run {item.id} as {item.pack} asks: {error}")
     return tuple(found), tuple(problems)

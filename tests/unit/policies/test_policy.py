@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from policies.engine import run
 from policies.errors import InvalidPolicyError
 from policies.pack import BUILTIN, load
 from policies.policy import decode, encode, selection, settle
+from tests.fact_trees import facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +39,7 @@ def test_a_policy_is_what_packs_and_waivers_come_to(site: Path) -> None:
     ]
     assert policy.packs[0].sha256 == hashlib.sha256((site / "site.yaml").read_bytes()).hexdigest()
     assert [summary.name for summary in policy.summaries] == ["site"]
-    assert policy.adjusted == {"ZOA-120": {"allowed": ("8443",)}}
+    assert [item.parameters for item in policy.controls if item.id == "ZOA-120"] == [{"allowed": ("8443",)}]
     assert [waiver.expires for waiver in policy.waivers] == [date(2027, 1, 31)]
 
 
@@ -102,8 +104,42 @@ def test_a_parameter_that_this_bedplate_does_not_know_is_named() -> None:
     policy = decode(_changed(controls=[CONTROL | {"parameters": {"depth": ["1"]}}]))
     assert selection(policy) == (
         (),
-        ("this bedplate cannot run a control as p asks: ZOA-101 has no parameter 'depth'; it has none",),
+        ("this bedplate cannot run ZOA-101 as p asks: ZOA-101 has no parameter 'depth'; it has none",),
     )
+
+
+RULE = """\
+description: Ours.
+rules:
+  ACM-001:
+    title: There is no motd
+    severity: low
+    door: leaks
+    rationale: r
+    fix: f
+    each: [root.files]
+    fails: item.path == "/etc/motd"
+    subject: "'root:' + item.path"
+    message: "'is there'"
+"""
+
+
+def test_a_rule_of_a_pack_travels_with_the_policy(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(RULE)
+    data = encode(settle(["site.yaml"], tmp_path))
+    (tmp_path / "site.yaml").unlink()
+    selected, problems = selection(decode(data))
+    assert problems == ()
+    report = run(facts({"etc/motd": "hello"}), selected, today=date(2026, 1, 1))
+    assert [finding.subject for finding in report.results[0].findings] == ["root:/etc/motd"]
+
+
+def test_a_rule_cannot_take_the_place_of_a_control_of_bedplate(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(RULE)
+    data = encode(settle(["site.yaml"], tmp_path)).replace(b'"ACM-001"', b'"ZOA-101"')
+    selected, problems = selection(decode(data))
+    assert selected == ()
+    assert problems[0].startswith("this bedplate cannot run ZOA-101 as site asks: 'ZOA-101' is no id for a rule")
 
 
 def test_every_member_of_a_policy_is_checked(site: Path) -> None:
