@@ -10,6 +10,7 @@ from builder.errors import InvalidInputError, MalformedImageError
 from builder.image.erofs import Erofs, open_erofs
 from builder.image.ext4 import open_ext4
 from builder.image.filesystem import FileEntry, FileSystem
+from builder.image.squashfs import open_squashfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,7 @@ _ENCRYPTED: Final = "open it with its key, and check a copy of what is inside"
 _READERS: Final[tuple[tuple[_Magic, Callable[[BinaryView], FileSystem]], ...]] = (
     (_Magic("EROFS", 1024, bytes.fromhex("e2e1f5e0")), lambda volume: ErofsFileSystem(open_erofs(volume))),
     (_Magic("ext4", 1024 + 0x38, bytes.fromhex("53ef")), open_ext4),
+    (_Magic("squashfs", 0, b"hsqs"), open_squashfs),
 )
 _UNSUPPORTED: Final[tuple[tuple[_Magic, str | None], ...]] = (
     (_Magic("btrfs", 0x10040, b"_BHRfS_M"), None),

@@ -228,7 +228,8 @@ def make_more(tree: Path) -> None:
     os.setxattr(tree / "odd/size-4095", "user.large", b"L" * 700)
     os.setxattr(tree / "odd/size-4096", "system.posix_acl_access", ACCESS_LIST)
     (tree / "odd/medium").write_bytes(b"more than sixty bytes, and less than an inode has room for. " * 2)
-    os.utime(tree / "odd", (EPOCH, EPOCH))
+    for name in ("odd", "odd/extents", "odd/medium"):
+        os.utime(tree / name, (EPOCH, EPOCH))
 
 
 def make_ext4(shop: Workshop) -> None:
