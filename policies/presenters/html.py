@@ -8,6 +8,7 @@ Without scripts only filtering is missing.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any, Final
@@ -27,15 +28,7 @@ _BAR_WIDTH: Final = 120
 def html(report: Report) -> bytes:
     """The report as an HTML document in UTF-8. Two reports that are the same make the same bytes."""
     style, script = ((_PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    page = _template().render(
         report=report,
         subject=subject_of(report),
         counts={outcome: count(report.results).get(outcome, 0) for outcome in OUTCOMES},
@@ -50,6 +43,19 @@ def html(report: Report) -> bytes:
         ),
     )
     return page.encode() + b"\n"
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _finalize(value: Any) -> Any:

@@ -5,19 +5,17 @@ There is no standard; this is what ``junit-10.xsd`` of Jenkins' xUnit plugin des
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from policies.presenters.arrangement import by_door, subject_of
+from policies.presenters.visible import one_line, visible
 
 if TYPE_CHECKING:
     from policies.finding import Finding
     from policies.presenters.arrangement import DoorResults
     from policies.report import Report, Result
 
-# Everything that XML 1.0 does not allow in a document (section 2.2, production 2).
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SKIPPED: Final = {
     "not-applicable": "not applicable: a directory has no boot chain",
     "deferred": "deferred until the image is signed",
@@ -28,9 +26,10 @@ def junit(report: Report) -> bytes:
     """The report as an XML document in UTF-8.
 
     Problems of the check have a suite of their own, so that whoever counts failures gets no other verdict. A waived
-    finding does not fail its test; the test's output has the waiver.
+    finding does not fail its test; the test's output has the waiver. All that XML 1.0 cannot hold (section 2.2) is
+    among what cannot be seen, and is spelled out.
     """
-    suites = ET.Element("testsuites", name=_clean(f"bedplate check of {subject_of(report)}"))
+    suites = ET.Element("testsuites", name=visible(f"bedplate check of {subject_of(report)}"))
     if report.problems:
         suites.append(_problems(report))
     suites.extend(_suite(report, door) for door in by_door(report.results))
@@ -46,7 +45,7 @@ def _problems(report: Report) -> ET.Element:
     suite = ET.Element("testsuite", name="The check itself", tests=number, failures=number, errors="0", skipped="0")
     for index, problem in enumerate(report.problems, 1):
         case = ET.SubElement(suite, "testcase", classname="bedplate.check", name=f"problem {index}")
-        ET.SubElement(case, "failure", type="problem", message=_clean(problem))
+        ET.SubElement(case, "failure", type="problem", message=visible(problem))
     return suite
 
 
@@ -67,16 +66,16 @@ def _suite(report: Report, door: DoorResults) -> ET.Element:
 
 
 def _case(result: Result) -> ET.Element:
-    case = ET.Element("testcase", classname=f"bedplate.{result.door}", name=_clean(f"{result.control} {result.title}"))
+    case = ET.Element("testcase", classname=f"bedplate.{result.door}", name=visible(f"{result.control} {result.title}"))
     if result.outcome in {"failed", "crashed"}:
         tag = "failure" if result.outcome == "failed" else "error"
         message = "; ".join(f"{finding.subject} {finding.message}" for finding in result.findings)
-        ending = ET.SubElement(case, tag, type=result.severity, message=_clean(message))
-        ending.text = _clean("\n".join([*map(_finding, result.findings), "", f"Fix: {result.explanation.fix}"]))
+        ending = ET.SubElement(case, tag, type=result.severity, message=visible(message))
+        ending.text = visible("\n".join([*map(_finding, result.findings), "", f"Fix: {result.explanation.fix}"]))
     elif result.outcome in _SKIPPED:
         ET.SubElement(case, "skipped", message=_SKIPPED[result.outcome])
     if result.waived:
-        ET.SubElement(case, "system-out").text = _clean(
+        ET.SubElement(case, "system-out").text = visible(
             "\n".join(
                 f"{item.finding.subject} {item.finding.message}: waived by {item.waiver.owner} until "
                 f"{item.waiver.expires}: {item.waiver.reason}"
@@ -89,9 +88,4 @@ def _case(result: Result) -> ET.Element:
 def _finding(finding: Finding) -> str:
     lines = [f"{finding.subject} {finding.message}"]
     lines += [f"  {item.source}:{item.path}  {item.value}".rstrip() for item in finding.evidence]
-    return "\n".join(lines)
-
-
-def _clean(text: str) -> str:
-    r"""``text`` with what XML cannot hold as ``\x1b`` and the like."""
-    return _NOT_XML.sub(lambda match: ascii(match[0])[1:-1], text)
+    return "\n".join(map(one_line, lines))

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from msgspec import json, to_builtins
 
 from policies.presenters.arrangement import count, subject_of
+from policies.presenters.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +133,7 @@ def _message(finding: Finding) -> str:
     """
     lines = [f"{finding.subject} {finding.message}."]
     lines += [f"{item.source}:{item.path}  {item.value}".rstrip() for item in finding.evidence]
-    text = "\n".join(lines)
+    text = "\n".join(map(one_line, lines))
     return re.sub(r"([\[\]])", r"\\\1", text).replace("{", "{{").replace("}", "}}")
 
 

@@ -32,16 +32,16 @@ def text(report: Report) -> str:
             lines += _result(result)
     skipped = [result.control for result in report.results if result.outcome == "not-applicable"]
     if skipped:
-        lines += ["", *_wrapped(f"Not applicable to a {report.kind}: {' '.join(skipped)}", "", "  ")]
+        lines += ["", *_wrapped(f"Not applicable: {' '.join(skipped)}", "", "  ")]
     return "\n".join([*lines, *([""] if lines else []), verdict_line(report)]).removeprefix("\n")
 
 
 def verdict_line(report: Report) -> str:
     """Yes or no, of what, and how many controls came out how."""
     summary = ", ".join(f"{number} {outcome}" for outcome, number in count(report.results).items())
-    return (
-        f"{'yes' if report.passed else 'no'}: {one_line(subject_of(report))}, {len(report.results)} controls: {summary}"
-    )
+    verdict, total = "yes" if report.passed else "no", len(report.results)
+    controls = f"{total} control{'' if total == 1 else 's'}"
+    return f"{verdict}: {one_line(subject_of(report))}, {controls}: {summary}"
 
 
 def _result(result: Result) -> Iterator[str]:

@@ -35,7 +35,7 @@ def pack(tmp_path: Path) -> Path:
 def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path, pack: Path) -> None:
     shown = invoke(root, "--pack", pack)
     assert shown.exit_code == 0
-    assert "Not applicable to a tree: ZOA-701\n" in shown.output
+    assert "Not applicable: ZOA-701\n" in shown.output
     assert shown.output.endswith("yes: this tree, 2 controls: 1 passed, 1 not-applicable\n")
 
 
