@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from builder.errors import BedplateError, InvalidInputError
 
@@ -23,18 +23,25 @@ PARTIAL_PREFIX = ".partial-"
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write ``data`` beside ``path``, flush it to the disk and rename it into place; ``mode`` holds from creation."""
-    descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
+    with new_file(path, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def new_file(target: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Yield a file beside ``target`` that becomes ``target`` when the block succeeds and vanishes when it fails."""
+    descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).rename(path)
+        Path(name).rename(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync_directory(target.parent)
 
 
 @contextlib.contextmanager
