@@ -6,12 +6,14 @@ that belongs to its user can be read and deleted without further rights.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
+from builder.definition.lock import Part
 from builder.errors import ToolFailedError, ToolMissingError
 from builder.files import locked, new_directory, remove_partial, require_free
 from builder.mkosi.archive import ArchiveWatch, blame_archive
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from builder.definition.mirror import Mirror
     from builder.mkosi.cache import Cache
     from builder.progress import Reporter
+    from builder.vault.supply import Supply
 
 BOOTSTRAP_TIMEOUT: Final = 1800.0
 UNPACK_TIMEOUT: Final = 600.0
@@ -34,20 +37,25 @@ _NEEDED_BYTES: Final = 2 << 30
 _RECIPE: Final = 1
 
 
-def toolchain_key(packages: Sequence[str] = TOOLCHAIN) -> str:
-    """The name of the tree that holds ``packages``: SHA-256 over recipe, suite and sorted package names, shortened."""
+def toolchain_key(packages: Sequence[str] = TOOLCHAIN, supply: Supply | None = None) -> str:
+    """The name of the tree that holds ``packages``: SHA-256 over recipe, suite and sorted package names, shortened.
+
+    A tree of locked packages has the digest of the lock's part behind it, shortened.
+    """
     recipe = json.dumps([_RECIPE, SUITE, sorted(packages)])
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return key if supply is None else f"{key}-{supply.digest(Part.TOOLCHAIN)[:16]}"
 
 
 def find_toolchain(cache: Cache, packages: Sequence[str] = TOOLCHAIN) -> Toolchain | None:
-    """The finished tree for ``packages``, or None if it has not been made yet."""
-    tree = cache.toolchains / toolchain_key(packages) / "tree"
-    return Toolchain(tree) if tree.is_dir() else None
+    """A finished tree for ``packages``, whatever their versions, or None if none has been made yet."""
+    key = toolchain_key(packages)
+    trees = [tree for name in (key, f"{key}-*") for tree in sorted(cache.toolchains.glob(f"{name}/tree"))]
+    return Toolchain(trees[0]) if trees else None
 
 
 def require_toolchain(cache: Cache) -> Toolchain:
-    """The finished tree. Raises ToolMissingError for verbs that use the tree but never make one."""
+    """A finished tree. Raises ToolMissingError for verbs that use the tree but never make one."""
     toolchain = find_toolchain(cache)
     if toolchain is None:
         raise ToolMissingError(f"there is no toolchain tree in {cache.toolchains}", hint="`bedplate build` makes it")
@@ -55,22 +63,36 @@ def require_toolchain(cache: Cache) -> Toolchain:
 
 
 def ensure_toolchain(
-    cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Sequence[str] = TOOLCHAIN
+    cache: Cache,
+    mirror: Mirror | None,
+    reporter: Reporter,
+    packages: Sequence[str] = TOOLCHAIN,
+    *,
+    supply: Supply | None = None,
 ) -> Toolchain:
     """The tree for ``packages``, made if it is not there; a second process waits for the first one's tree.
 
-    Raises ToolMissingError without mmdebstrap, ToolFailedError with the log's path if it fails.
+    With ``supply`` the tree is made of the lock's packages and ``mirror`` means nothing. Raises ToolMissingError
+    without mmdebstrap, ToolFailedError with the log's path if it fails.
     """
-    if found := find_toolchain(cache, packages):
-        return found
+    tree = cache.toolchains / toolchain_key(packages, supply) / "tree"
+    if tree.is_dir():
+        return Toolchain(tree)
     with locked(cache.toolchains / ".lock"):
         remove_partial(cache.toolchains)
-        if found := find_toolchain(cache, packages):
-            return found
-        return _make(cache, mirror, reporter, packages)
+        if not tree.is_dir():
+            _make(tree.parent, cache, mirror, reporter, packages, supply)
+    return Toolchain(tree)
 
 
-def _make(cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Sequence[str]) -> Toolchain:
+def _make(
+    target: Path,
+    cache: Cache,
+    mirror: Mirror | None,
+    reporter: Reporter,
+    packages: Sequence[str],
+    supply: Supply | None,
+) -> None:
     if shutil.which("mmdebstrap") is None:
         raise ToolMissingError(
             "mmdebstrap, which makes the toolchain tree, is not installed", hint="apt-get install mmdebstrap"
@@ -78,25 +100,30 @@ def _make(cache: Cache, mirror: Mirror | None, reporter: Reporter, packages: Seq
     require_free(cache.toolchains, _NEEDED_BYTES, what="the toolchain tree")
     cache.logs.mkdir(parents=True, exist_ok=True)
     log = cache.logs / f"toolchain-{time.strftime('%Y%m%dT%H%M%S')}.log"
-    target = cache.toolchains / toolchain_key(packages)
     with reporter.stage("toolchain") as stage, new_directory(target) as partial:
+        source = None if mirror is None else mirror.url
+        if supply is not None:
+            local = partial / "archive"
+            supply.write_archive(local, Part.TOOLCHAIN, date=dt.datetime.now(dt.UTC), on_line=stage.line)
+            # "copy:", because dpkg runs inside the new tree, where it does not see the files of a "file:" archive.
+            source = f"deb [trusted=yes] copy:{local} {SUITE} main"
         archive = partial / "tree.tar"
         watch = ArchiveWatch(stage.line)
-        command = bootstrap_command(archive, mirror, packages)
+        command = bootstrap_command(archive, source, packages)
         with blame_archive(watch, mirror):
             run_logged(command, timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=watch.line)
         tree = partial / "tree"
         tree.mkdir()
         run(unpack_command(archive, tree), timeout=UNPACK_TIMEOUT)
         archive.unlink()
+        if supply is not None:
+            shutil.rmtree(local)
         if not (tree / "usr/lib/os-release").is_file():
             raise ToolFailedError("mmdebstrap made a tree that is no Debian tree", hint=f"the full log is {log}")
-    return Toolchain(target / "tree")
 
 
-def bootstrap_command(archive: Path, mirror: Mirror | None, packages: Sequence[str]) -> tuple[str, ...]:
-    """mmdebstrap's command line; without a mirror it uses its own default."""
-    source = () if mirror is None else (mirror.url,)
+def bootstrap_command(archive: Path, source: str | None, packages: Sequence[str]) -> tuple[str, ...]:
+    """mmdebstrap's command line; ``source`` is a mirror's URL or a line of sources.list, None means its own default."""
     # fmt: off
     return (
         "mmdebstrap",
@@ -108,7 +135,7 @@ def bootstrap_command(archive: Path, mirror: Mirror | None, packages: Sequence[s
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         SUITE,
         str(archive),
-        *source,
+        *(() if source is None else (source,)),
     )
     # fmt: on
 

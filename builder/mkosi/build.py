@@ -33,12 +33,22 @@ _UNKNOWN: Final = re.compile(r"unknown (key|section|setting|lvalue)", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The directories of one mkosi run, all on one file system so that mkosi renames instead of copying."""
+    """The directories of one mkosi run, all on one file system so that mkosi renames instead of copying.
+
+    ``packages`` is where mkosi keeps what it downloads, ``archive`` a local archive that it takes packages from
+    instead of downloading any.
+    """
 
     tree: Path
     output: Path
     scratch: Path
     packages: Path
+    archive: Path | None = None
+
+    @property
+    def debs(self) -> Path:
+        """The directory with the .deb files that were installed from."""
+        return self.packages / "cache/apt/archives" if self.archive is None else self.archive / "pool"
 
 
 class InstalledPackage(msgspec.Struct, frozen=True, order=True):
@@ -61,6 +71,7 @@ class BuiltImage:
 
 def mkosi_command(toolchain: Toolchain, workspace: Workspace, *verb: str) -> tuple[str, ...]:
     """mkosi's command line: the tree's mkosi on this Python, with the tree as tools tree."""
+    archive = () if workspace.archive is None else ("--local-mirror", f"file://{workspace.archive}")
     # fmt: off
     return (
         sys.executable, "-m", "mkosi",
@@ -69,6 +80,7 @@ def mkosi_command(toolchain: Toolchain, workspace: Workspace, *verb: str) -> tup
         "--output-dir", str(workspace.output),
         "--workspace-dir", str(workspace.scratch),
         "--package-cache-dir", str(workspace.packages),
+        *archive,
         *verb,
     )
     # fmt: on
@@ -79,10 +91,11 @@ def mkosi_environment(toolchain: Toolchain) -> dict[str, str]:
     return {"PYTHONPATH": str(toolchain.python_path)}
 
 
-def validate(toolchain: Toolchain, workspace: Workspace) -> None:
+def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Let mkosi read the tree and refuse whatever it does not know, before any package is downloaded.
 
-    Raises InvalidInputError that names the unknown section or repeats mkosi's own words.
+    The value is the packages that the tree asks for, of "root" and "initrd". Raises InvalidInputError that names the
+    unknown section or repeats mkosi's own words.
     """
     for config in sorted(workspace.tree.rglob("mkosi.conf")):
         # Only the section names are read here; mkosi repeats settings, which strict mode would refuse.
@@ -94,6 +107,14 @@ def validate(toolchain: Toolchain, workspace: Workspace) -> None:
                 raise InvalidInputError(
                     f"{config}: unknown section [{section}]", hint=f"mkosi knows {', '.join(_KNOWN_SECTIONS)}"
                 )
+    images = {image["Image"] or "root": image for image in json.loads(_summary(toolchain, workspace))["Images"]}
+    if set(images) != {"root", "initrd"}:
+        raise InvalidInputError(f"the rendered tree has the images {', '.join(images)}, expected root and initrd")
+    return {name: tuple(image["Packages"]) for name, image in images.items()}
+
+
+def _summary(toolchain: Toolchain, workspace: Workspace) -> bytes:
+    """What mkosi makes of the tree, as JSON. Raises InvalidInputError with mkosi's own words if it complains."""
     try:
         summary = run(
             mkosi_command(toolchain, workspace, "--json", "summary"),
@@ -105,6 +126,7 @@ def validate(toolchain: Toolchain, workspace: Workspace) -> None:
         raise InvalidInputError(f"mkosi does not accept the rendered tree: {error}") from error
     if complaint := summary.stderr.decode(errors="replace").strip():
         raise InvalidInputError(f"mkosi does not accept the rendered tree: {complaint}")
+    return summary.stdout
 
 
 def build(
@@ -143,7 +165,7 @@ def build(
     disk = workspace.output / f"{stem}.raw"
     if not disk.is_file():
         raise ToolFailedError(f"mkosi ended well but left no {disk.name}", hint=hint)
-    debs = _downloaded(workspace.packages)
+    debs = _debs(workspace.debs)
     packages = {
         area: tuple(sorted(_installed(workspace.output / f"{manifest}.manifest", debs)))
         for area, manifest in (("root", stem), ("initrd", "initrd"))
@@ -161,14 +183,14 @@ def _installed(manifest: Path, debs: Mapping[tuple[str, str, str], Path]) -> Ite
         raise ToolFailedError(f"mkosi's manifest {manifest.name} lists no packages")
     for row in rows:
         if row not in debs:
-            raise ToolFailedError(f"the file that package {row[0]} {row[1]} ({row[2]}) came from is not in the cache")
+            raise ToolFailedError(f"the file that package {row[0]} {row[1]} ({row[2]}) came from is not there")
         yield InstalledPackage(*row, sha256=sha256_file(debs[row]))
 
 
-def _downloaded(packages: Path) -> dict[tuple[str, str, str], Path]:
-    """The cached .deb files by (name, version, architecture); apt writes ":" of an epoch as %3a in file names."""
+def _debs(directory: Path) -> dict[tuple[str, str, str], Path]:
+    """The .deb files by (name, version, architecture); apt writes ":" of an epoch as %3a in file names."""
     found = {}
-    for path in packages.glob("cache/apt/archives/*.deb"):
+    for path in directory.glob("*.deb"):
         parts = path.stem.split("_")
         if len(parts) == 3:  # noqa: PLR2004 -- name_version_architecture (deb-name(7))
             name, version, architecture = parts

@@ -83,7 +83,7 @@ def test_a_setting_that_a_tool_ignored_is_a_failure(mkosi: Mkosi, words: str) ->
         ({"node__manifest": '{"packages": []}'}, "manifest node.manifest lists no packages"),
         (
             {"node__manifest": json.dumps({"packages": [ROW | {"version": "9"}]})},
-            r"the file that package libc6 9 \(amd64\) came from is not in the cache",
+            r"the file that package libc6 9 \(amd64\) came from is not there",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.definition.lock import Part
 from builder.definition.mirror import Mirror
 from builder.errors import ToolFailedError, ToolMissingError
 from builder.mkosi.bootstrap import (
@@ -23,6 +25,9 @@ from builder.mkosi.bootstrap import (
 )
 from builder.mkosi.cache import Cache, find_cache
 from builder.progress import Silent
+from builder.vault.store import Vault
+from builder.vault.supply import Supply
+from tests.debs import deb, lock, row
 
 MIRROR = Mirror("http://mirror.example.org/debian", "--mirror")
 # Packs a tree with an os-release into the archive that it is told to make, and counts its runs.
@@ -32,6 +37,7 @@ print("I: working", flush=True)
 here = pathlib.Path(sys.argv[0]).parent
 with (here / "runs").open("a") as runs:
     runs.write("run\\n")
+(here / "arguments").write_text("\\n".join(sys.argv))
 time.sleep(float((here / "delay").read_text()))
 (archive,) = (argument for argument in sys.argv if argument.endswith(".tar"))
 with tarfile.open(archive, "w") as tar:
@@ -61,6 +67,29 @@ def write_tool(folder: Path, code: str) -> None:
     (folder / "mmdebstrap").chmod(0o755)
 
 
+def test_a_tree_of_locked_packages_has_their_digest_in_its_name_and_needs_no_mirror(
+    tools: Path, cache: Cache, tmp_path: Path
+) -> None:
+    content = deb()
+    package = row(content, parts=[Part.TOOLCHAIN])
+    vault = Vault(tmp_path / "vault")
+    vault.add([content], package.sha256, package.size, "hello")
+    supply = Supply(lock(package), vault, [])
+    toolchain = ensure_toolchain(cache, None, Silent(), ["a"], supply=supply)
+    assert toolchain.tree.parent.name == toolchain_key(["a"], supply) != toolchain_key(["a"])
+    assert find_toolchain(cache, ["a"]) == toolchain
+    assert [path.name for path in toolchain.tree.parent.iterdir()] == ["tree"]
+    (source,) = (word for word in (tools / "arguments").read_text().split("\n") if word.startswith("deb "))
+    assert re.fullmatch(r"deb \[trusted=yes\] copy:/.*/archive trixie main", source)
+
+
+def test_a_locked_package_that_cannot_be_had_leaves_no_tree(tools: Path, cache: Cache, tmp_path: Path) -> None:
+    supply = Supply(lock(row(deb(), parts=[Part.TOOLCHAIN])), Vault(tmp_path / "vault"), [])
+    with pytest.raises(ToolFailedError, match="1 of 1 locked packages cannot be had"):
+        ensure_toolchain(cache, None, Silent(), ["a"], supply=supply)
+    assert left_in(cache) == [".lock"]
+
+
 def left_in(cache: Cache) -> list[str]:
     return sorted(path.name for path in cache.toolchains.iterdir())
 
@@ -72,7 +101,7 @@ def test_the_key_follows_the_packages_and_not_their_order() -> None:
 
 def test_mmdebstrap_is_told_the_mirror_only_if_there_is_one() -> None:
     assert bootstrap_command(Path("/a.tar"), None, ["b"])[-2:] == ("trixie", "/a.tar")
-    assert bootstrap_command(Path("/a.tar"), MIRROR, ["b", "c"])[-2:] == ("/a.tar", MIRROR.url)
+    assert bootstrap_command(Path("/a.tar"), MIRROR.url, ["b", "c"])[-2:] == ("/a.tar", MIRROR.url)
     assert "--include=b,c" in bootstrap_command(Path("/a.tar"), None, ["b", "c"])
 
 
