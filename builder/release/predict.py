@@ -39,8 +39,8 @@ def predict_boot(
 ) -> Prediction:
     """The same for a UKI whose initrd has been read already."""
     paths = [f"/{entry.path}" for entry in initrd.files]
-    separator = any(_OS_SEPARATOR_LINK.search(path) for path in paths)
-    return predict(uki, BootConfiguration(secure_boot, systemd_release(paths), os_separator=separator), banks)
+    configuration = BootConfiguration(secure_boot, systemd_release(paths), os_separator=boots_separator(paths))
+    return predict(uki, configuration, banks)
 
 
 def read_uki_initrd(uki: Uki) -> Initrd:
@@ -49,6 +49,11 @@ def read_uki_initrd(uki: Uki) -> Initrd:
     if section is None:
         raise MalformedImageError("UKI", None, "it has no .initrd section")
     return read_initrd(BinaryView.of(section, "UKI section .initrd"))
+
+
+def boots_separator(paths: Iterable[str]) -> bool:
+    """Whether the initrd with these files runs systemd-pcrosseparator.service."""
+    return any(_OS_SEPARATOR_LINK.search(path) for path in paths)
 
 
 def systemd_release(paths: Iterable[str]) -> int | None:

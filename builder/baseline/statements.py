@@ -1,0 +1,147 @@
+"""The statements of a release, verified if there are keys to trust, else read with a loud remark."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from builder.compare.baseline import InstalledPackage, Unknown
+from builder.errors import InvalidInputError, NotVerifiedError
+from builder.release.statements import (
+    PAYLOAD_TYPE,
+    PROVENANCE,
+    REFERENCE_MEASUREMENTS,
+    ReferenceMeasurements,
+    convert,
+    decode_statement,
+)
+from signing import dsse, envelope_json
+from signing.errors import InvalidSignatureError, MalformedSignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from builder.compare.baseline import Part
+    from builder.release.statements import Statement
+    from signing.dsse import Envelope
+    from signing.keys import PublicKey
+
+UNVERIFIED: Final = "UNVERIFIED: no key was given, so anybody may have written what this release says of itself"
+UNSIGNED: Final = "UNVERIFIED: nobody signs reference values alone"
+_DEBIAN_PACKAGE: Final = re.compile(r"pkg:deb/debian/([^@?]+)@([^?]+)\?arch=([^&]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a release says. ``key_ids`` are trusted keys that signed all of it, ``named`` those that signatures name.
+
+    ``subjects`` maps the names of the release's files to their SHA-256; ``provenance`` is None without one.
+    """
+
+    reference: ReferenceMeasurements
+    key_ids: tuple[str, ...]
+    named: tuple[str, ...]
+    subjects: Mapping[str, str]
+    provenance: Mapping[str, Any] | None
+
+
+def read_stated(data: bytes, trusted: Sequence[PublicKey], place: str) -> Stated:
+    """Read the content of ``release.intoto.jsonl``.
+
+    Raises NotVerifiedError if there are trusted keys and a statement has no signature of one of them,
+    InvalidInputError for what is no release's.
+    """
+    try:
+        envelopes = envelope_json.decode_lines(data)
+    except MalformedSignatureError as error:
+        raise InvalidInputError(f"{place} holds no statements of a release: {error}") from error
+    key_ids = _verify(envelopes, trusted, place) if trusted else ()
+    statements = _statements(envelopes, place)
+    if REFERENCE_MEASUREMENTS not in statements:
+        raise InvalidInputError(f"{place} has no statement of reference measurements")
+    statement = statements[REFERENCE_MEASUREMENTS]
+    return Stated(
+        reference=convert(statement.predicate, ReferenceMeasurements, what=place),
+        key_ids=key_ids,
+        named=tuple(sorted({item.key_id for envelope in envelopes for item in envelope.signatures})),
+        subjects={subject.name: subject.digest.get("sha256", "") for subject in statement.subject},
+        provenance=statements[PROVENANCE].predicate if PROVENANCE in statements else None,
+    )
+
+
+def _verify(envelopes: Sequence[Envelope], trusted: Sequence[PublicKey], place: str) -> tuple[str, ...]:
+    """The trusted keys that signed every statement, at least one."""
+    signers: list[frozenset[str]] = []
+    problems: list[str] = []
+    for number, envelope in enumerate(envelopes, 1):
+        try:
+            signers.append(frozenset(dsse.verify(envelope, trusted, threshold=1).key_ids))
+        except InvalidSignatureError as error:
+            problems.append(f"line {number}: {error}")
+    key_ids = frozenset.intersection(*signers) if signers else frozenset()
+    if not key_ids and not problems:
+        problems.append("no trusted key signed all statements")
+    if problems:
+        raise NotVerifiedError(f"{place} is not signed by keys that you trust", tuple(problems))
+    return tuple(sorted(key_ids))
+
+
+def _statements(envelopes: Sequence[Envelope], place: str) -> Mapping[str, Statement]:
+    """The statements by type, all of them about the same files."""
+    statements: dict[str, Statement] = {}
+    for number, envelope in enumerate(envelopes, 1):
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise InvalidInputError(f"{place} line {number}: the payload type is {envelope.payload_type!r}")
+        statement = decode_statement(envelope.payload)
+        if statement.predicate_type in statements:
+            raise InvalidInputError(f"{place} line {number}: a second statement of {statement.predicate_type!r}")
+        statements[statement.predicate_type] = statement
+        if statement.subject != next(iter(statements.values())).subject:
+            raise InvalidInputError(f"{place} line {number}: the statements are about different files")
+    return statements
+
+
+def build_inputs(provenance: Mapping[str, Any] | None) -> Part[Mapping[str, str]]:
+    """What the provenance says that the build was made from, by name, without what identity and packages say."""
+    if provenance is None:
+        return Unknown("there is no provenance")
+    definition = provenance.get("buildDefinition", {})
+    external = dict(definition.get("externalParameters", {}))
+    for name in ("name", "version", "architecture", "profile"):
+        external.pop(name, None)
+    builder = provenance.get("runDetails", {}).get("builder", {})
+    values = {"definition": external, "internal": definition.get("internalParameters", {}), "builder": builder}
+    return dict(_flat(values, ""))
+
+
+def dependencies(provenance: Mapping[str, Any] | None, *, toolchain: bool) -> Part[tuple[InstalledPackage, ...]]:
+    """The Debian packages that the provenance lists: those of the toolchain, or those of root and initrd."""
+    if provenance is None:
+        return Unknown("there is no provenance")
+    listed = provenance.get("buildDefinition", {}).get("resolvedDependencies", [])
+    found = tuple(item for item in _packages(listed) if (item.area == "toolchain") is toolchain)
+    return found or Unknown("the provenance lists no packages")
+
+
+def _packages(listed: Sequence[Mapping[str, Any]]) -> Iterator[InstalledPackage]:
+    for item in listed:
+        match = _DEBIAN_PACKAGE.match(str(item.get("uri")))
+        if match is None:
+            continue
+        name, version, architecture = map(unquote, match.groups())
+        for area in item.get("annotations", {}).get("usedIn", ()):
+            yield InstalledPackage(str(area), name, version, architecture, item.get("digest", {}).get("sha256"))
+
+
+def _flat(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """The leaves of a JSON value by their dotted path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _flat(inner, f"{place}[{index}]")
+    else:
+        yield place, str(value)
