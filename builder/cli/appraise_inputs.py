@@ -107,8 +107,9 @@ def trusted_key(files: KeyFiles, now: datetime) -> TrustedAk | None:
 def _by_certificate(certificate: Path, files: KeyFiles, area: PublicArea | None, now: datetime) -> TrustedAk:
     from builder.evidence.trust import trust_certificate  # noqa: PLC0415
 
-    (leaf,) = read_certificates([certificate])
-    return trust_certificate(leaf, read_certificates(files.intermediates), read_certificates(files.roots), now, area)
+    leaf, *more = read_certificates([certificate])
+    intermediates = [*more, *read_certificates(files.intermediates)]
+    return trust_certificate(leaf, intermediates, read_certificates(files.roots), now, area)
 
 
 def _certified_key(files: KeyFiles, area: PublicArea | None, now: datetime) -> TrustedAk:
@@ -149,10 +150,10 @@ def read_trusted_keys(paths: Sequence[Path]) -> list[PublicKey]:
 
 
 def read_certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
-    """X.509 certificates, PEM or DER."""
-    from builder.evidence.certificates import parse_certificate  # noqa: PLC0415
+    """X.509 certificates, DER or PEM; a PEM file may have several, the leaf's file first the leaf."""
+    from builder.evidence.certificates import parse_certificates  # noqa: PLC0415
 
-    return [parse_certificate(read_input(path, "certificate"), str(path)) for path in paths]
+    return [item for path in paths for item in parse_certificates(read_input(path, "certificate"), str(path))]
 
 
 def read_input(path: Path, what: str) -> bytes:

@@ -14,12 +14,14 @@ certificates before version 3 are refused. Revocation lists are not looked at: t
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 # Between leaf and root. AWS uses three, TPM makers one or two.
 MAX_INTERMEDIATES: Final = 8
 MAX_CERTIFICATE: Final = 8192
+# Certificates in one PEM file.
+MAX_BUNDLE: Final = 16
 _MAX_SUBJECT: Final = 256
 # What cryptography raises for bytes that are no certificate, or for a part of one that it reads only when asked.
 UNREADABLE: Final = (
@@ -45,13 +49,24 @@ UNREADABLE: Final = (
 
 
 def parse_certificate(data: bytes, what: str) -> x509.Certificate:
-    """Read one DER or PEM certificate. Raises InvalidInputError, for ``what``, if it is none or too long."""
-    if len(data) > MAX_CERTIFICATE:
-        raise InvalidInputError(f"{what}: a certificate of {len(data)} bytes is longer than {MAX_CERTIFICATE}")
+    """Read one DER or PEM certificate. Raises InvalidInputError, for ``what``, if it is none, several or too long."""
+    found = parse_certificates(data, what)
+    if len(found) != 1:
+        raise InvalidInputError(f"{what}: there are {len(found)} certificates, expected is one")
+    return found[0]
+
+
+def parse_certificates(data: bytes, what: str) -> list[x509.Certificate]:
+    """Read one DER certificate, or as many PEM ones as are there. Raises InvalidInputError as ``parse_certificate``."""
+    pem = data.lstrip().startswith(b"-----")
+    limit = MAX_CERTIFICATE * (MAX_BUNDLE if pem else 1)
+    if len(data) > limit:
+        raise InvalidInputError(f"{what}: a certificate of {len(data)} bytes is longer than {limit}")
     try:
-        if data.lstrip().startswith(b"-----"):
-            return x509.load_pem_x509_certificate(data)
-        return x509.load_der_x509_certificate(data)
+        with warnings.catch_warnings():
+            # Of serial numbers that are not positive, which some makers of TPMs and processors give. They say nothing.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return x509.load_pem_x509_certificates(data) if pem else [x509.load_der_x509_certificate(data)]
     except UNREADABLE as error:
         raise InvalidInputError(f"{what}: this is no certificate: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from builder.errors import InvalidInputError, NotVerifiedError
-from builder.evidence.certificates import MAX_CERTIFICATE, fingerprint, parse_certificate, subject, verify_path
+from builder.evidence.certificates import (
+    MAX_BUNDLE,
+    MAX_CERTIFICATE,
+    fingerprint,
+    parse_certificate,
+    parse_certificates,
+    subject,
+    verify_path,
+)
 from builder.evidence.freshness import NoNonce
 from builder.evidence.public_area import PublicArea, parse_public
 from builder.evidence.signature import parse_signature
@@ -248,3 +257,22 @@ def test_a_certification_by_another_key_is_refused() -> None:
     signature = parse_signature(tpmt_signature(ec_key("other"), statement, "ecdsa"))
     with pytest.raises(NotVerifiedError, match="signature is not valid"):
         trust_certified_key(area(), statement, signature, CERTIFIER, NONCE)
+
+
+def test_a_file_may_have_several_certificates_where_several_are_wanted() -> None:
+    chain = [issue("first"), issue("second")]
+    bundle = b"".join(item.certificate.public_bytes(Encoding.PEM) for item in chain)
+    assert parse_certificates(bundle, "bundle") == [item.certificate for item in chain]
+    with pytest.raises(InvalidInputError, match="bundle: there are 2 certificates, expected is one"):
+        parse_certificate(bundle, "bundle")
+    with pytest.raises(InvalidInputError, match="longer than"):
+        parse_certificates(bundle * MAX_BUNDLE * 8, "bundle")
+
+
+def test_a_serial_number_that_is_not_positive_is_no_reason_for_a_warning() -> None:
+    issued = issue("negative")
+    serial = issued.certificate.serial_number.to_bytes(20, "big").lstrip(b"\0")
+    negative = issued.der.replace(serial, b"\x80" + serial[1:], 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parse_certificate(negative, "certificate").signature == issued.certificate.signature
