@@ -18,7 +18,7 @@ from builder.image.ext4_layout import (
     read_inode,
 )
 from builder.image.ext4_xattr import inline_data, read_xattrs
-from builder.image.filesystem import MAX_PATH, FileEntry, find_in_tree, join, walk_tree
+from builder.image.filesystem import MAX_PATH, FileEntry, bounded_attributes, find_in_tree, join, walk_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,11 +57,12 @@ class Ext4:
         """All files, a directory before what is in it, in the order of the disk.
 
         Raises MalformedImageError for what breaks the format, for directories that are in two places, and for files
-        that together are far larger than the image.
+        and attributes that together are far larger than the image.
         """
-        budget = max(len(self.volume.image) * _MAX_EXPANSION, _MIN_BUDGET)
-        for path, inode in walk_tree(self._root(), self._children, budget):
-            yield self._entry(path, inode)
+        image = self.volume.image
+        budget = max(len(image) * _MAX_EXPANSION, _MIN_BUDGET)
+        entries = (self._entry(path, inode) for path, inode in walk_tree(self._root(), self._children, budget))
+        return bounded_attributes(entries, len(image), image.structure)
 
     def entry(self, path: str) -> FileEntry | None:
         """The file at ``path``, symbolic links not followed, or None if there is none."""

@@ -32,7 +32,7 @@ _TAIL: Final = struct.Struct("<IHBBI")
 _TAIL_TYPE: Final = 0xDE
 _LARGE_BLOCK: Final = 1 << 16
 _INDEX_ENTRY: Final = 8
-_MAX_DIRECTORY: Final = 256 << 20  # a million names of full length
+_MAX_DIRECTORY: Final = 64 << 20  # 200 000 names of full length
 
 Name = tuple[int, int | None, bytes]
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MAX_PATH = 4096
+MAX_FILES = 2_000_000
+_MIN_ATTRIBUTES = 64 << 20
 
 Xattrs = tuple[tuple[str, bytes], ...]
 
@@ -110,12 +112,14 @@ def walk_tree(
 
     ``children`` gets a directory and its parent. ``budget`` is how many bytes all files may have together: they may
     share their data or be holes, and hashing them all must still end. Raises MalformedImageError for a root that is no
-    directory, a directory that is in two places, a path that is too long and files that are together too large.
+    directory, a directory that is in two places, a path that is too long, and files that are together too many or too
+    large.
     """
     if not stat.S_ISDIR(root.mode):
         raise root.error("the root is not a directory")
     seen: set[int] = set()
     pending = [("", root, root)]
+    count = 1
     while pending:
         path, inode, parent = pending.pop()
         if len(path) > MAX_PATH:
@@ -132,7 +136,20 @@ def walk_tree(
         if is_directory:
             prefix = f"{path}/" if path else ""
             below = [(prefix + name, child, inode) for name, child in children(inode, parent)]
+            count += len(below)
+            if count > MAX_FILES:
+                raise inode.error(f"there are more than {MAX_FILES} files")
             pending.extend(reversed(below))
+
+
+def bounded_attributes(entries: Iterable[FileEntry], image_size: int, structure: str) -> Iterator[FileEntry]:
+    """The entries. Raises MalformedImageError if their attributes, which many may share, have more bytes than fit."""
+    left = max(image_size, _MIN_ATTRIBUTES)
+    for entry in entries:
+        left -= sum(len(value) for _, value in entry.xattrs)
+        if left < 0:
+            raise MalformedImageError(structure, None, "the attributes are together larger than the image")
+        yield entry
 
 
 def find_in_tree(

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from builder.image.filesystem import MAX_NAME, MAX_PATH, FileEntry, find_in_tree, walk_tree
+from builder.image.filesystem import MAX_NAME, MAX_PATH, FileEntry, bounded_attributes, find_in_tree, walk_tree
 from builder.image.squashfs_inode import SquashfsInode, file_pieces, read_inode
 from builder.image.squashfs_layout import Blocks, Cursor, SquashfsSuperblock, read_superblock
 from builder.image.squashfs_xattr import read_xattrs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _HEADER: Final = struct.Struct("<III")
 _ENTRY: Final = struct.Struct("<HhHH")
 _MAX_ENTRIES: Final = 256  # of one header (squashfs_fs.h, SQUASHFS_DIR_COUNT)
-_MAX_DIRECTORY: Final = 256 << 20  # a million names of full length
+_MAX_DIRECTORY: Final = 64 << 20  # 200 000 names of full length
 # What is packed may be small for what is in it; hashing it all must still end.
 _MAX_EXPANSION: Final = 64
 _MIN_BUDGET: Final = 256 << 20
@@ -47,11 +47,12 @@ class Squashfs:
         """All files, a directory before what is in it, in the order of the disk.
 
         Raises MalformedImageError for what breaks the format, for directories that are in two places, and for files
-        that together are far larger than the image.
+        and attributes that together are far larger than the image.
         """
-        budget = max(len(self.blocks.image) * _MAX_EXPANSION, _MIN_BUDGET)
-        for path, inode in walk_tree(self._root(), self._children, budget):
-            yield self._entry(path, inode)
+        image = self.blocks.image
+        budget = max(len(image) * _MAX_EXPANSION, _MIN_BUDGET)
+        entries = (self._entry(path, inode) for path, inode in walk_tree(self._root(), self._children, budget))
+        return bounded_attributes(entries, len(image), image.structure)
 
     def entry(self, path: str) -> FileEntry | None:
         """The file at ``path``, symbolic links not followed, or None if there is none."""
