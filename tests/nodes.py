@@ -27,6 +27,7 @@ from builder.release.statements import (
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
+    VERDICT,
     ReferenceMeasurements,
     ReferenceValues,
     Subject,
@@ -39,6 +40,7 @@ from signing.signer import FileSigner
 from tests.attester import NONCE, quote_attest, rsa_key, tpmt_signature
 from tests.event_logs import NO_ACTION, record, sha1_record, spec_id_data
 from tests.export_subjects import ENROLLED, IMAGE, SETUP_MODE, TINY, tiny_uki
+from tests.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,11 +72,12 @@ def reference(uki: str = "tsb257", **identity: str) -> ReferenceMeasurements:
 def signed(
     stated: ReferenceMeasurements, *, finished: str | None = FINISHED.isoformat(), signer: Signer = SIGNER
 ) -> bytes:
-    """The statements of a release; without ``finished`` there is no provenance."""
+    """The statements of a release; without ``finished`` there is only the first."""
     payloads = [encode_statement(REFERENCE_MEASUREMENTS, stated, SUBJECTS)]
     if finished is not None:
         details = {"runDetails": {"metadata": {"finishedOn": finished}}}
         payloads.append(encode_statement(PROVENANCE, details, SUBJECTS))
+        payloads.append(encode_statement(VERDICT, verdict(), SUBJECTS))
     return envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [signer]) for payload in payloads)
 
 

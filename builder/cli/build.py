@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds that mkosi may take."
 )
+@click.option(
+    "--keep-failed",
+    type=click.Path(path_type=Path),
+    help="Directory to make for an image that does not satisfy its policy, to look at it; by default it is deleted.",
+)
 @mirror_option
 @progress_option
 @format_option
@@ -41,6 +46,7 @@ def command(
     image: Path,
     output: Path,
     timeout: float,
+    keep_failed: Path | None,
     mirror: str | None,
     reporter: Reporter,
     output_format: Format,
@@ -52,20 +58,30 @@ def command(
     The toolchain tree is made on first use. The image is built by mkosi without any key, then read back and checked:
     partitions, UKI, hash tree and command line must belong together. `bedplate sign` makes the release of it.
 
+    The finished image must satisfy the packs of its definition (`policy`), else findings go to standard error, the exit
+    code is 1 and nothing is left in OUTPUT. What only a signed image can satisfy is deferred to `bedplate sign`.
+
     A build of the same inputs is reused. Without a lock the inputs do not include the package archive, so use --force
     to take in newer packages.
     """
-    from builder.definition.load import load  # noqa: PLC0415 -- for a fast --help
+    from builder.cli.refused import findings_on_stderr  # noqa: PLC0415 -- for a fast --help
+    from builder.definition.load import load  # noqa: PLC0415
     from builder.definition.mirror import find_mirror  # noqa: PLC0415
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
     from builder.release.build import BuildRequest, build_image  # noqa: PLC0415
+    from policies.presenters.text import text  # noqa: PLC0415
 
     loaded = load(image)
     source = find_mirror(mirror, os.environ, loaded.definition.distribution.mirror)
-    request = BuildRequest(loaded, source, find_cache(os.environ), output, timeout, force=force)
-    built = build_image(request, reporter)
-    if built.reused:
+    request = BuildRequest(
+        loaded, source, find_cache(os.environ), output, timeout, force=force, keep_failed=keep_failed
+    )
+    with findings_on_stderr():
+        built = build_image(request, reporter)
+    if built.report is None:
         to_stderr("note: reused the build of the same inputs; --force builds with the packages of today\n")
+    else:
+        to_stderr(f"{text(built.report)}\n")
     if output_format is Format.JSON:
         print_json({"directory": str(built.directory), "reused": built.reused, "record": built.record})
     else:

@@ -37,15 +37,18 @@ def command(
 ) -> None:
     """Make the release of BUILD, an unsigned build.
 
-    Signs the UKI for Secure Boot and puts it back into the ESP, predicts the PCRs of the signed image, writes inventory
-    and statements, and verifies the result before it gets its name. Needs no toolchain, no network and no root, so it
-    can run on the machine that holds the keys.
+    Signs the UKI for Secure Boot and puts it back into the ESP, predicts the PCRs of the signed image, checks it by the
+    policy of the build, writes inventory, reports and statements, and verifies the result before it gets its name. An
+    image that does not satisfy its policy gets no release: findings go to standard error, the exit code is 1. Needs no
+    toolchain, no network and no root, so it can run on the machine that holds the keys.
     """
-    from builder.release.keyring import load_keyring  # noqa: PLC0415 -- for a fast --help
+    from builder.cli.refused import findings_on_stderr  # noqa: PLC0415 -- for a fast --help
+    from builder.release.keyring import load_keyring  # noqa: PLC0415
     from builder.release.sign import sign_build  # noqa: PLC0415
 
     keyring = load_keyring(directory, key_passphrase())
-    release = sign_build(build, keyring, reporter, output=output, force=force)
+    with findings_on_stderr():
+        release = sign_build(build, keyring, reporter, output=output, force=force)
     if output_format is Format.JSON:
         print_json({"directory": str(release.directory), "key_ids": release.verified.key_ids})
     else:

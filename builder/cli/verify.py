@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from builder.cli.arguments import Verb
 from builder.cli.errors import printable
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.errors import NotVerifiedError
+
+if TYPE_CHECKING:
+    from builder.release.summary import VerificationSummary
 
 
 @click.command(
@@ -33,22 +37,36 @@ from builder.errors import NotVerifiedError
     show_default=True,
     help="How many of the trusted keys must have signed each statement.",
 )
+@click.option(
+    "--require-pack",
+    "packs",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Policy pack that the image must have been checked by; may be given several times. A production image must "
+    "always have been checked by zero-operator-access.",
+)
 @click.option("--allow-development", is_flag=True, help="Accept a development image, which may have a way in.")
 @format_option
 def command(
-    release: Path, trusted: tuple[Path, ...], threshold: int, output_format: Format, *, allow_development: bool
+    release: Path,
+    trusted: tuple[Path, ...],
+    threshold: int,
+    packs: tuple[str, ...],
+    output_format: Format,
+    *,
+    allow_development: bool,
 ) -> None:
     """Verify RELEASE: signatures first, then every digest, then the image against its own claims.
 
-    Hash tree, inventory and PCR values are computed again from the image. All mismatches are listed; exit code 1 means
-    that there is at least one.
+    Hash tree, inventory and PCR values are computed again from the image, and the controls of its policy run again. A
+    waiver that has expired is a mismatch. All mismatches are listed; exit code 1 means that there is at least one.
     """
     from builder.release.keyring import load_trusted  # noqa: PLC0415 -- for a fast --help
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     keys = [load_trusted(path) for path in trusted]
     try:
-        verified = verify_release(release, keys, threshold=threshold, allow_development=allow_development)
+        verified = verify_release(release, keys, threshold=threshold, allow_development=allow_development, packs=packs)
     except NotVerifiedError as error:
         if output_format is Format.JSON:
             # A name that is not UTF-8 has no form in JSON, so it is told as on standard error.
@@ -63,6 +81,7 @@ def command(
                 "uki": verified.reference.uki,
                 "key_ids": verified.key_ids,
                 "files": verified.files,
+                "verdict": verified.verdict,
             }
         )
         return
@@ -72,5 +91,13 @@ def command(
         f"  signed by    {', '.join(verified.key_ids)}\n"
         f"  files        {len(verified.files)}, every digest as signed\n"
         f"  root hash    {verified.reference.uki.root_hash}\n"
-        f"  PCR values   as predicted from the image, for Secure Boot {modes}"
+        f"  PCR values   as predicted from the image, for Secure Boot {modes}\n"
+        f"  policy       {_policy(verified.verdict)}"
     )
+
+
+def _policy(verdict: VerificationSummary) -> str:
+    details = verdict.details
+    packs = ", ".join(pack.name for pack in details.packs if not pack.included)
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in details.outcomes.items())
+    return f"{packs}: {sum(details.outcomes.values())} controls, {outcomes}, the same again on this image"

@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder import __version__
+from builder.definition.lock import Part, requested, require_current
 from builder.definition.render import RenderedLink, RenderedTree, file_stem, render
 from builder.errors import InvalidInputError
 from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
 from builder.mkosi import build as mkosi
 from builder.mkosi.archive import ArchiveWatch, blame_archive
 from builder.mkosi.bootstrap import ensure_toolchain, toolchain_key
+from builder.mkosi.packages import TOOLCHAIN
 from builder.release.contents import read_contents
 from builder.release.layout import BUILD_RECORD, UNSIGNED_SUFFIX, Names
 from builder.release.record import BuildRecord, ToolPackage, encode_record, load_record
+from builder.release.verdict import check_build, require_production_pack
+from policies.policy import encode as encode_policy
+from policies.policy import settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from builder.definition.mirror import Mirror
     from builder.mkosi.cache import Cache
     from builder.progress import Reporter
+    from builder.vault.supply import Supply
+    from policies.policy import Policy
+    from policies.report import Report
 
 # mkosi needs the unpacked root, the disk and the archives at once; seen: 1.1 GiB for a 210 MiB disk.
 _PLAIN_PATH: Final = re.compile(r"[\w/.+@:-]+")
@@ -39,7 +47,9 @@ _NEEDED_BYTES: Final = 2 << 30
 class BuildRequest:
     """What to build, from which archive, and where; ``timeout`` is mkosi's, in seconds.
 
-    ``force`` builds also when a build of the same inputs is there.
+    ``force`` builds also when a build of the same inputs is there. With ``supply`` everything is installed from the
+    lock's packages; without, ``mirror`` offers what it has today. An image that does not satisfy its policy is kept in
+    ``keep_failed``, a directory to make.
     """
 
     loaded: LoadedDefinition
@@ -48,67 +58,95 @@ class BuildRequest:
     output: Path
     timeout: float
     force: bool = False
+    keep_failed: Path | None = None
+    supply: Supply | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UnsignedBuild:
-    """An unsigned build on disk; ``reused`` tells that an earlier one served."""
+    """An unsigned build on disk with the verdict on it; ``report`` is None if an earlier build served."""
 
     directory: Path
     record: BuildRecord
-    reused: bool
+    report: Report | None
+
+    @property
+    def reused(self) -> bool:
+        """Whether an earlier build of the same inputs served."""
+        return self.report is None
 
 
 def build_image(request: BuildRequest, reporter: Reporter) -> UnsignedBuild:
     """Build into ``output/NAME/VERSION.unsigned``, or take the build of the same inputs that is there.
 
     When the inputs have changed, or with ``force``, the old build is replaced once the new one is whole. Raises
-    InvalidInputError, ToolMissingError or ToolFailedError; then nothing new stands at the target.
+    InvalidInputError, InvalidPolicyError, ToolMissingError or ToolFailedError, and RefusedImageError if the image does
+    not satisfy its policy; then nothing new stands at the target.
     """
     definition = request.loaded.definition
-    tree = render(request.loaded, request.mirror)
-    inputs = _inputs_digest(tree)
+    policy = settle(definition.packs, request.loaded.directory, request.loaded.waivers)
+    require_production_pack(policy, definition.profile.value, str(request.loaded.path))
+    tree = render(request.loaded, None if request.supply else request.mirror)
+    inputs = _inputs_digest(tree, policy, request.supply)
     for directory in (request.output.absolute(), request.cache.directory):
         _require_plain(directory)
     target = request.output.absolute() / definition.name / f"{definition.version}{UNSIGNED_SUFFIX}"
     with locked(target.parent / ".lock"):
         remove_partial(target.parent)
         if target.exists() and not request.force:
-            record = load_record(target)
-            if record.inputs == inputs:
-                return UnsignedBuild(target, record, reused=True)
-        record = _build(request, tree, inputs, target, reporter)
-    return UnsignedBuild(target, record, reused=False)
+            record = _readable_record(target)
+            if record is not None and record.inputs == inputs:
+                return UnsignedBuild(target, record, None)
+        record, report = _build(request, tree, policy, inputs, target, reporter)
+    return UnsignedBuild(target, record, report)
 
 
-def _build(request: BuildRequest, tree: RenderedTree, inputs: str, target: Path, reporter: Reporter) -> BuildRecord:
+def _readable_record(target: Path) -> BuildRecord | None:
+    """The record of the build that is there; None if another version of bedplate wrote it, so that it is replaced.
+
+    Raises InvalidInputError if there is no record: then it is no build, and not for us to replace.
+    """
+    try:
+        return load_record(target)
+    except InvalidInputError:
+        if not (target / BUILD_RECORD).exists():
+            raise
+        return None
+
+
+def _build(
+    request: BuildRequest, tree: RenderedTree, policy: Policy, inputs: str, target: Path, reporter: Reporter
+) -> tuple[BuildRecord, Report]:
     definition, cache = request.loaded.definition, request.cache
     stem = file_stem(definition)
-    toolchain = ensure_toolchain(cache, request.mirror, reporter)
+    toolchain = ensure_toolchain(cache, request.mirror, reporter, supply=request.supply)
     require_free(target.parent, _NEEDED_BYTES, what="the build")
     for directory in (cache.logs, cache.packages):
         directory.mkdir(parents=True, exist_ok=True)
     log = cache.logs / f"{stem}-{time.strftime('%Y%m%dT%H%M%S')}.log"
     started = _now()
     with new_directory(target, replace=True) as partial:
-        workspace = mkosi.Workspace(partial / "tree", partial / "output", partial / "scratch", cache.packages)
-        for directory in (workspace.tree, workspace.output, workspace.scratch):
-            directory.mkdir()
+        workspace = _workspace(request, partial, reporter)
         tree.write(workspace.tree)
         with reporter.stage("validate"):
-            mkosi.validate(toolchain, workspace)
+            asked = mkosi.validate(toolchain, workspace)
+            if request.supply is not None:
+                require_current(request.supply.lock, request.loaded, requested(asked, TOOLCHAIN))
         # apt writes into the package cache, so only one mkosi may use it at a time.
-        with reporter.stage("mkosi") as stage, locked(cache.packages / ".lock"):
+        with reporter.stage("mkosi") as stage, locked(workspace.packages / ".lock"):
             watch = ArchiveWatch(stage.line)
             with blame_archive(watch, request.mirror):
                 built = mkosi.build(toolchain, workspace, stem, log=log, timeout=request.timeout, on_line=watch.line)
         disk = partial / Names(stem).disk
         built.disk.rename(disk)
-        for directory in (workspace.tree, workspace.output, workspace.scratch):
-            shutil.rmtree(directory)
+        for directory in partial.iterdir():
+            if directory.is_dir():
+                shutil.rmtree(directory)
         with reporter.stage("read"), mapped(disk, what="disk image") as view:
             read_contents(view)
             digest = sha256_file(disk)
+        with reporter.stage("check"):
+            report = check_build(disk, digest, policy, keep_failed=request.keep_failed)
         record = BuildRecord(
             name=definition.name,
             version=definition.version,
@@ -121,7 +159,8 @@ def _build(request: BuildRequest, tree: RenderedTree, inputs: str, target: Path,
             source_date_epoch=definition.source_date_epoch,
             seed=str(definition.seed),
             bedplate=__version__,
-            toolchain=toolchain_key(),
+            lock=None if request.supply is None else request.supply.lock_digest,
+            toolchain=toolchain_key(supply=request.supply),
             toolchain_packages=tuple(
                 ToolPackage(tool.name, tool.version, tool.architecture) for tool in toolchain.packages()
             ),
@@ -130,9 +169,25 @@ def _build(request: BuildRequest, tree: RenderedTree, inputs: str, target: Path,
             started=started,
             finished=_now(),
             disk=digest,
+            policy=hashlib.sha256(encode_policy(policy)).hexdigest(),
         )
         write_atomically(partial / BUILD_RECORD, encode_record(record))
-    return record
+    return record, report
+
+
+def _workspace(request: BuildRequest, partial: Path, reporter: Reporter) -> mkosi.Workspace:
+    """The directories of the build; a locked one brings its packages and shares nothing with other builds."""
+    packages, archive = request.cache.packages, None
+    if request.supply is not None:
+        packages, archive = partial / "packages", partial / "archive"
+        packages.mkdir()
+        with reporter.stage("packages") as stage:
+            date = request.loaded.definition.source_date
+            request.supply.write_archive(archive, Part.ROOT, Part.INITRD, date=date, on_line=stage.line)
+    workspace = mkosi.Workspace(partial / "tree", partial / "output", partial / "scratch", packages, archive)
+    for directory in (workspace.tree, workspace.output, workspace.scratch):
+        directory.mkdir()
+    return workspace
 
 
 def find_unsigned(path: Path) -> tuple[Path, BuildRecord]:
@@ -160,8 +215,9 @@ def _require_plain(directory: Path) -> None:
         )
 
 
-def _inputs_digest(tree: RenderedTree) -> str:
-    parts = [__version__, toolchain_key(), _tree_digest(tree)]
+def _inputs_digest(tree: RenderedTree, policy: Policy, supply: Supply | None) -> str:
+    settled = encode_policy(policy).decode()
+    parts = [__version__, toolchain_key(), _tree_digest(tree), supply and supply.lock_digest, settled]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -15,8 +15,10 @@ from builder.release.reference import load_variables, measure
 from builder.release.statements import ReferenceMeasurements, convert, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from builder.release.signed import SignedStatements
 
 _MAX_LISTED: Final = 20
 
@@ -37,18 +39,21 @@ def check_image(directory: Path, reference: ReferenceMeasurements) -> Iterator[s
         yield f"{names.disk}: {error}"
 
 
-def check_provenance(reference: ReferenceMeasurements, provenance: Mapping[str, Any]) -> Iterator[str]:
-    """Both statements speak of the same image."""
+def check_provenance(signed: SignedStatements) -> Iterator[str]:
+    """All statements speak of the same image and policy."""
     try:
-        built = provenance["buildDefinition"]["externalParameters"]
+        built = signed.provenance["buildDefinition"]["externalParameters"]
         stated = {key: built[key] for key in ("name", "version", "architecture", "profile")}
+        policy = built["policy"]["digest"]
     except (KeyError, TypeError):
-        yield "provenance: it does not say which image was built"
+        yield "provenance: it does not say which image was built, and by which policy"
         return
     yield from (
         f"provenance: {place} is {a}, the reference measurements say {b}"
-        for place, a, b in _unequal(stated, msgspec.to_builtins(reference.image), "")
+        for place, a, b in unequal(stated, msgspec.to_builtins(signed.reference.image), "")
     )
+    if policy != signed.verdict.policy.digest:
+        yield f"provenance: the policy is {policy}, the policy verdict is about {signed.verdict.policy.digest}"
 
 
 def _check_parts(directory: Path, names: Names, contents: ImageContents) -> Iterator[str]:
@@ -97,7 +102,7 @@ def _differences(name: str, stated: ReferenceMeasurements, computed: ReferenceMe
     left, right = _comparable(stated), _comparable(computed)
     if left == right:
         return
-    found = [f"{name}: {place} is {a}, the image gives {b}" for place, a, b in _unequal(left, right, "")]
+    found = [f"{name}: {place} is {a}, the image gives {b}" for place, a, b in unequal(left, right, "")]
     found = found or [f"{name}: not what the image gives"]  # whatever happens above, different is never equal
     yield from found[:_MAX_LISTED]
     if len(found) > _MAX_LISTED:
@@ -114,13 +119,13 @@ def _comparable(measurements: ReferenceMeasurements) -> Any:
     return value
 
 
-def _unequal(left: Any, right: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+def unequal(left: Any, right: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
     """The leaves in which two JSON values differ, with their dotted path."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in sorted(left.keys() | right.keys()):
-            yield from _unequal(left.get(key), right.get(key), f"{place}.{key}" if place else key)
+            yield from unequal(left.get(key), right.get(key), f"{place}.{key}" if place else key)
     elif isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(left) == len(right):
         for index, (a, b) in enumerate(zip(left, right, strict=True)):
-            yield from _unequal(a, b, f"{place}[{index}]")
+            yield from unequal(a, b, f"{place}[{index}]")
     elif left != right:
         yield place, left, right

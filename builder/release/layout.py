@@ -10,6 +10,10 @@ BUILD_RECORD: Final = "build.json"
 STATEMENTS: Final = "release.intoto.jsonl"
 REFERENCE_VALUES: Final = "reference-values.json"
 INVENTORY: Final = "inventory.jsonl.zst"
+POLICY: Final = "policy.json"
+POLICY_REPORT: Final = "policy-report.json"
+POLICY_SARIF: Final = "policy-report.sarif"
+POLICY_PAGE: Final = "report.html"
 SECURE_BOOT: Final = "secure-boot"
 # UEFI variables in the order in which firmware measures them.
 VARIABLES: Final = ("PK", "KEK", "db", "dbx")

@@ -22,6 +22,7 @@ def provenance(record: BuildRecord) -> dict[str, Any]:
                 "architecture": record.architecture,
                 "profile": record.profile,
                 "definition": {"digest": {"sha256": record.definition}},
+                "policy": {"digest": {"sha256": record.policy}},
                 "sourceDateEpoch": record.source_date_epoch,
                 "seed": record.seed,
             },

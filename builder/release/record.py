@@ -41,6 +41,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source_date_epoch: int
     seed: str
     bedplate: str
+    lock: str | None
     toolchain: str
     toolchain_packages: tuple[ToolPackage, ...]
     root_packages: tuple[InstalledPackage, ...]
@@ -48,6 +49,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     started: str
     finished: str
     disk: str
+    policy: str
 
 
 def encode_record(record: BuildRecord) -> bytes:

@@ -1,4 +1,4 @@
-"""From an unsigned build to a release: sign the UKI, put it back into the ESP, measure the result, sign statements.
+"""From an unsigned build to a release: sign the UKI, put it back into the ESP, check and measure it, sign statements.
 
 This needs the build, the keys and nothing else: no toolchain, no network, no root. The signed image is measured from
 its own bytes, and the finished release is verified before it gets its name.
@@ -6,6 +6,7 @@ its own bytes, and the finished release is verified before it gets its name.
 
 from __future__ import annotations
 
+import datetime as dt
 import mmap
 import shutil
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from builder.release.contents import read_contents
 from builder.release.layout import (
     BUNDLE_SUFFIX,
     INVENTORY,
+    POLICY,
+    POLICY_PAGE,
+    POLICY_REPORT,
+    POLICY_SARIF,
     REFERENCE_VALUES,
     SECURE_BOOT,
     STATEMENTS,
@@ -38,10 +43,16 @@ from builder.release.statements import (
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
     SHORT_NAMES,
+    VERDICT,
     Subject,
     encode_statement,
 )
+from builder.release.summary import summarize
+from builder.release.verdict import ImageFacts, RefusedImageError, judge, load_policy
 from builder.release.verify import verify_release
+from policies.policy import encode as encode_policy
+from policies.presenters.html import html
+from policies.presenters.sarif import sarif
 from signing import authenticode, dsse, envelope_json
 
 if TYPE_CHECKING:
@@ -53,6 +64,8 @@ if TYPE_CHECKING:
     from builder.release.record import BuildRecord
     from builder.release.statements import ReferenceMeasurements
     from builder.release.verify import VerifiedRelease
+    from policies.policy import Policy
+    from policies.report import Report
 
 # Disk, partitions and UKI: at most three times the disk.
 _SPACE_FACTOR: Final = 3
@@ -73,10 +86,12 @@ def sign_build(
     """Make the release of an unsigned build, by default beside it under the version's own name.
 
     A release of the same build by the same keys is kept. Raises InvalidInputError if the build is broken, if the keys
-    are for another profile, or if another release is there (unless ``force``: it goes once the new one is whole).
+    are for another profile, or if another release is there (unless ``force``: it goes once the new one is whole), and
+    RefusedImageError if the signed image does not satisfy the policy of the build.
     """
     with reporter.stage("read the build"):
         disk, record = find_unsigned(unsigned)
+        policy = load_policy(unsigned, record.policy)
     if record.profile != keyring.profile.value:
         raise InvalidInputError(
             f"{unsigned} is a {record.profile} image and the keys sign {keyring.profile.value} images only",
@@ -100,15 +115,29 @@ def sign_build(
                 _sign_disk(partial / names.disk, keyring)
             with reporter.stage("measure"):
                 reference = _write_contents(partial, names, record, keyring)
+            with reporter.stage("check"):
+                judgement = _judge(partial / names.disk, policy)
+                _write_report(partial, judgement, record)
             with reporter.stage("sign the statements"):
-                _write_statements(partial, record, reference, keyring)
+                _write_statements(partial, record, reference, judgement, keyring)
             with reporter.stage("verify"):
                 verified = verify_release(
                     partial,
                     [keyring.release.public_key],
                     allow_development=record.profile == Profile.DEVELOPMENT.value,
+                    image=judgement.image,
                 )
     return SignedRelease(target, verified, reused=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """What the policy says of the signed image, and when it was asked."""
+
+    policy: Policy
+    image: ImageFacts
+    report: Report
+    time: dt.datetime
 
 
 def sign_uki(uki: bytes | memoryview, keyring: Keyring) -> bytes:
@@ -173,7 +202,30 @@ def _check_identity(contents: ImageContents, record: BuildRecord) -> None:
         raise NotVerifiedError("the image is not the one of its build record", problems)
 
 
-def _write_statements(partial: Path, record: BuildRecord, reference: ReferenceMeasurements, keyring: Keyring) -> None:
+def _judge(disk: Path, policy: Policy) -> _Judgement:
+    time = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    image = ImageFacts.read(disk, sha256_file(disk))
+    return _Judgement(policy, image, judge(image, policy, today=time.date(), stage="signed"), time)
+
+
+def _write_report(partial: Path, judgement: _Judgement, record: BuildRecord) -> None:
+    report = judgement.report
+    if not report.passed:
+        raise RefusedImageError(
+            report,
+            f"the signed image of {record.name} {record.version}",
+            hint="`bedplate check --explain ID` says how to fix a finding; nothing was released",
+        )
+    document = msgspec.json.format(msgspec.json.encode(report, order="sorted"), indent=2)
+    write_atomically(partial / POLICY, encode_policy(judgement.policy))
+    write_atomically(partial / POLICY_REPORT, document + b"\n")
+    write_atomically(partial / POLICY_SARIF, sarif(report))
+    write_atomically(partial / POLICY_PAGE, html(report))
+
+
+def _write_statements(
+    partial: Path, record: BuildRecord, reference: ReferenceMeasurements, judgement: _Judgement, keyring: Keyring
+) -> None:
     subjects = tuple(
         sorted(
             Subject(str(path.relative_to(partial)), {"sha256": sha256_file(path)})
@@ -181,7 +233,15 @@ def _write_statements(partial: Path, record: BuildRecord, reference: ReferenceMe
             if path.is_file()
         )
     )
-    predicates = {REFERENCE_MEASUREMENTS: reference, PROVENANCE: provenance(record)}
+    verdict = summarize(
+        judgement.report,
+        judgement.policy,
+        reference.image,
+        {subject.name: subject.digest["sha256"] for subject in subjects},
+        Names(record.stem).disk,
+        judgement.time,
+    )
+    predicates = {REFERENCE_MEASUREMENTS: reference, PROVENANCE: provenance(record), VERDICT: verdict}
     envelopes = {
         kind: dsse.sign(PAYLOAD_TYPE, encode_statement(kind, predicate, subjects), [keyring.release])
         for kind, predicate in predicates.items()

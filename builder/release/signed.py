@@ -12,11 +12,13 @@ from builder.release.statements import (
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
     SHORT_NAMES,
+    VERDICT,
     ReferenceMeasurements,
     Statement,
     convert,
     decode_statement,
 )
+from builder.release.summary import VerificationSummary
 from signing import dsse, envelope_json
 from signing.errors import InvalidSignatureError, MalformedSignatureError
 
@@ -38,6 +40,7 @@ class SignedStatements:
     key_ids: tuple[str, ...]
     statements: Mapping[str, Statement]
     reference: ReferenceMeasurements
+    verdict: VerificationSummary
     bundles: Mapping[str, frozenset[bytes]]
 
     @property
@@ -85,9 +88,10 @@ def read_signed(data: bytes, trusted: Sequence[PublicKey], threshold: int) -> Si
     try:
         predicate = statements[REFERENCE_MEASUREMENTS].predicate
         reference = convert(predicate, ReferenceMeasurements, what="reference measurements")
+        verdict = convert(statements[VERDICT].predicate, VerificationSummary, what="policy verdict")
     except InvalidInputError as error:
         raise _untrusted(f"{STATEMENTS}: {error}") from error
-    return SignedStatements(tuple(sorted(key_ids)), statements, reference, _bundles(envelopes, trusted))
+    return SignedStatements(tuple(sorted(key_ids)), statements, reference, verdict, _bundles(envelopes, trusted))
 
 
 def _read_statement(verified: VerifiedPayload, others: Mapping[str, Statement]) -> Statement:

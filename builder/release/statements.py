@@ -1,10 +1,11 @@
-"""The statements of a release: in-toto Statement v1 with two predicates, as typed values.
+"""The statements of a release: in-toto Statement v1 with three predicates, as typed values.
 
-Both statements have the same subjects, which are all other files of the release directory; so each of them alone binds
+All statements have the same subjects, which are all other files of the release directory; so each of them alone binds
 the whole directory.
 
 - reference measurements: bedplate's own predicate, the PCR values of every supported way to boot, with their events;
-- SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance): what the image was built from and with.
+- SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance): what the image was built from and with;
+- SLSA verification summary v1: that the image satisfies its policy (``summary``).
 
 Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and resource_descriptor.md.
 """
@@ -22,11 +23,17 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 REFERENCE_MEASUREMENTS: Final = "https://bedplate.dev/reference-measurements/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+VERDICT: Final = "https://slsa.dev/verification_summary/v1"
 BUILD_TYPE: Final = "https://bedplate.dev/build/mkosi/v1"
 BUILDER_ID: Final = "https://bedplate.dev/builder/v1"
+VERIFIER_ID: Final = "https://bedplate.dev/verifier/v1"
 
 # The short name of each statement that a release has, for file names and messages.
-SHORT_NAMES: Final = {REFERENCE_MEASUREMENTS: "reference-measurements", PROVENANCE: "provenance"}
+SHORT_NAMES: Final = {
+    REFERENCE_MEASUREMENTS: "reference-measurements",
+    PROVENANCE: "provenance",
+    VERDICT: "policy-verdict",
+}
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 

@@ -24,6 +24,7 @@ from builder.release.statements import (
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
     STATEMENT_TYPE,
+    VERDICT,
     ReferenceMeasurements,
     Subject,
     convert,
@@ -129,12 +130,18 @@ class TrustedReference:
         return f"{self.reference.image.name} {self.reference.image.version}"
 
 
+class _Verdict(msgspec.Struct, frozen=True):
+    """What counts of a verification summary."""
+
+    result: str = msgspec.field(name="verificationResult")
+
+
 def load_trusted_reference(data: bytes, trusted: Sequence[PublicKey], threshold: int = 1) -> TrustedReference:
     """Verify and read the reference measurements in ``data``.
 
     ``data`` is the content of ``release.intoto.jsonl``, a single DSSE envelope, or a sigstore bundle. Every envelope
     in it must be signed by at least ``threshold`` of the trusted keys, and exactly one must be of reference
-    measurements.
+    measurements. Where there are more, it is a release, whose policy verdict must be there and be yes.
 
     Raises NotVerifiedError with every reason not to believe it, InvalidInputError if what was signed cannot be used,
     and InvalidRequestError without trusted keys or for an impossible threshold.
@@ -159,16 +166,15 @@ def load_trusted_reference(data: bytes, trusted: Sequence[PublicKey], threshold:
     if REFERENCE_MEASUREMENTS not in statements:
         raise InvalidInputError("there is no statement of reference measurements")
     stated = statements[REFERENCE_MEASUREMENTS]
-    key_ids, finished = stated.payload.key_ids, None
-    if PROVENANCE in statements:
-        provenance = statements[PROVENANCE]
-        key_ids = tuple(sorted(set(key_ids) & set(provenance.payload.key_ids)))
-        if provenance.head.subject != stated.head.subject or len(key_ids) < threshold:
-            raise NotVerifiedError(
-                "the release is not signed by keys that you trust",
-                ("its statements are about different files, or signed by different keys",),
-            )
-        finished = _finished(provenance.head.predicate)
+    key_ids = tuple(sorted(set.intersection(*(set(item.payload.key_ids) for item in statements.values()))))
+    if any(item.head.subject != stated.head.subject for item in statements.values()) or len(key_ids) < threshold:
+        raise NotVerifiedError(
+            "the release is not signed by keys that you trust",
+            ("its statements are about different files, or signed by different keys",),
+        )
+    if len(statements) > 1:
+        _require_verdict(statements.get(VERDICT))
+    finished = _finished(statements[PROVENANCE].head.predicate) if PROVENANCE in statements else None
     reference = _reference(stated)
     return TrustedReference(
         reference,
@@ -214,6 +220,19 @@ def _head(payload: bytes) -> _Head:
     return _Head(
         type=statement.type, subject=statement.subject, predicate_type=statement.predicate_type, predicate=predicate
     )
+
+
+def _require_verdict(signed: _Signed | None) -> None:
+    """What the verdict is about is for `bedplate verify`, which has the files; here it must only be yes."""
+    result = None
+    if signed is not None:
+        try:
+            result = msgspec.json.decode(signed.head.predicate, type=_Verdict).result
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidInputError(f"the policy verdict is none: {error}") from error
+    if result != "PASSED":
+        problem = "there is no policy verdict" if signed is None else f"the policy verdict is {result}"
+        raise NotVerifiedError("nobody vouches that the release satisfies its policy", (problem,))
 
 
 def _reference(signed: _Signed) -> ReferenceMeasurements:

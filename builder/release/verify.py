@@ -6,6 +6,7 @@ as it was read; whoever can write to it later can change it later.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ from builder.release.claims import check_image, check_provenance
 from builder.release.files import check_files, list_files
 from builder.release.layout import MAX_STATEMENTS_BYTES, NO_RELEASE_HINT, STATEMENTS
 from builder.release.signed import SignedStatements, read_signed
+from builder.release.verdict_claims import Demands, check_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from builder.release.statements import ReferenceMeasurements, Subject
+    from builder.release.summary import VerificationSummary
+    from builder.release.verdict import ImageFacts
     from signing.keys import PublicKey
 
 
@@ -33,13 +37,24 @@ class VerifiedRelease:
     key_ids: tuple[str, ...]
     reference: ReferenceMeasurements
     provenance: dict[str, Any]
+    verdict: VerificationSummary
     files: tuple[Subject, ...]
 
 
 def verify_release(
-    directory: Path, trusted: Sequence[PublicKey], *, threshold: int = 1, allow_development: bool = False
+    directory: Path,
+    trusted: Sequence[PublicKey],
+    *,
+    threshold: int = 1,
+    allow_development: bool = False,
+    packs: Sequence[str] = (),
+    today: dt.date | None = None,
+    image: ImageFacts | None = None,
 ) -> VerifiedRelease:
     """Verify the release in ``directory`` with at least ``threshold`` of the trusted keys.
+
+    The image must have been checked by ``packs`` and, for production, by zero-operator-access; the controls run again.
+    Waivers must hold ``today`` (in UTC). ``image`` are facts that were read before, used if they are of this image.
 
     Raises NotVerifiedError with every problem found, InvalidInputError if ``directory`` is no release at all, and
     InvalidRequestError without trusted keys. A release that is older than another one is as good as that one: which
@@ -56,14 +71,18 @@ def verify_release(
         *_check_subjects(signed),
         *check_files(directory, listing, signed.subjects, signed.bundles),
         *check_image(directory, signed.reference),
-        *check_provenance(signed.reference, signed.provenance),
+        *check_provenance(signed),
+        *check_verdict(directory, signed, Demands(packs, today or dt.datetime.now(dt.UTC).date()), image),
     )
     refused = tuple(_check_profile(signed.reference.image.profile, allow_development=allow_development))
     if problems:
-        raise NotVerifiedError(f"{directory} is not what was signed", (*problems, *refused))
+        # What is wrong with the disk itself can show in several places.
+        raise NotVerifiedError(f"{directory} is not what was signed", (*dict.fromkeys(problems), *refused))
     if refused:
         raise NotVerifiedError(f"{directory} is what was signed, but not for production", refused)
-    return VerifiedRelease(directory, signed.key_ids, signed.reference, signed.provenance, signed.subjects)
+    return VerifiedRelease(
+        directory, signed.key_ids, signed.reference, signed.provenance, signed.verdict, signed.subjects
+    )
 
 
 def _check_subjects(signed: SignedStatements) -> Iterator[str]:

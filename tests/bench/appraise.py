@@ -10,12 +10,13 @@ import msgspec
 
 from builder.evidence.appraisal import appraise
 from builder.evidence.policy import AppraisalPolicy
-from builder.release.statements import PAYLOAD_TYPE, PROVENANCE, encode_statement
+from builder.release.statements import PAYLOAD_TYPE, PROVENANCE, VERDICT, encode_statement
 from builder.release.trusted import load_trusted_reference
 from signing import dsse, envelope_json, keys
 from signing.signer import FileSigner
 from tests.bench.timing import machine
 from tests.nodes import FINISHED, SUBJECTS, Node, reference, signed
+from tests.verdicts import verdict
 
 RELEASES = 1000
 PACKAGES = 230
@@ -54,9 +55,9 @@ def whole(files: list[bytes]) -> list[bytes]:
         "buildDefinition": {"resolvedDependencies": packages},
         "runDetails": {"metadata": {"finishedOn": FINISHED.isoformat()}},
     }
-    payload = encode_statement(PROVENANCE, details, SUBJECTS)
-    provenance = envelope_json.encode_lines([dsse.sign(PAYLOAD_TYPE, payload, [SIGNER])])
-    return [file + provenance for file in files]
+    payloads = [encode_statement(PROVENANCE, details, SUBJECTS), encode_statement(VERDICT, verdict(), SUBJECTS)]
+    others = envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [SIGNER]) for payload in payloads)
+    return [file + others for file in files]
 
 
 def best(action: object) -> float:

@@ -17,6 +17,7 @@ from builder.release.statements import (
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
+    VERDICT,
     Subject,
     decode_statement,
     encode_statement,
@@ -25,6 +26,7 @@ from builder.release.statements import (
 from builder.release.verify import verify_release
 from signing import dsse, envelope_json, keys
 from signing.signer import FileSigner
+from tests.verdicts import verdict
 
 SIGNER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
 OTHER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
@@ -37,7 +39,7 @@ REFERENCE = {
 }
 LINES = envelope_json.encode_lines(
     dsse.sign(PAYLOAD_TYPE, encode_statement(kind, predicate, (SUBJECT,)), [SIGNER])
-    for kind, predicate in ((REFERENCE_MEASUREMENTS, REFERENCE), (PROVENANCE, {}))
+    for kind, predicate in ((REFERENCE_MEASUREMENTS, REFERENCE), (PROVENANCE, {}), (VERDICT, verdict()))
 )
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._~^-]{0,8}(/[A-Za-z0-9][A-Za-z0-9._~^-]{0,8}){0,2}", fullmatch=True)
@@ -128,14 +130,14 @@ def test_a_signed_payload_of_any_bytes_is_refused_and_nothing_else_happens(paylo
         read_signed(lines, TRUSTED, 1)
 
 
-@given(st.permutations(range(4)), st.integers(0, 4))
+@given(st.permutations(range(6)), st.integers(0, 6))
 def test_envelopes_of_another_key_never_help(order: list[int], count: int) -> None:
     """In any order and number, beside the good ones or in their place."""
     good = envelope_json.decode_lines(LINES)
     bad = [dsse.sign(PAYLOAD_TYPE, envelope.payload, [OTHER]) for envelope in good]
     chosen = [(*good, *bad)[index] for index in order[:count]]
     lines = envelope_json.encode_lines(chosen) if chosen else b""
-    if set(order[:count]) == {0, 1}:
+    if set(order[:count]) == {0, 1, 2}:
         assert read_signed(lines, TRUSTED, 1).key_ids == (SIGNER.public_key.key_id,)
         return
     with pytest.raises(NotVerifiedError):

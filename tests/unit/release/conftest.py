@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.release.statements import REFERENCE_MEASUREMENTS, VERDICT
 from signing import keys
 from signing.signer import FileSigner
+from tests.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,7 @@ def make_statement() -> Callable[..., dict[str, object]]:
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{"name": "node.efi", "digest": {"sha256": "00" * 32}}],
             "predicateType": predicate_type,
-            "predicate": reference if "bedplate" in predicate_type else {},
+            "predicate": {REFERENCE_MEASUREMENTS: reference, VERDICT: verdict()}.get(predicate_type, {}),
         } | members
 
     return make

@@ -25,6 +25,7 @@ RECORD = BuildRecord(
     source_date_epoch=1,
     seed="5f6a1c0e-93a4-4f5e-8d6c-2a6f0f7b9c31",
     bedplate="0.1.0",
+    lock=None,
     toolchain="4" * 16,
     toolchain_packages=(ToolPackage("mkosi", "25.3-6", "all"),),
     root_packages=(
@@ -35,6 +36,7 @@ RECORD = BuildRecord(
     started="2026-01-01T00:00:00Z",
     finished="2026-01-01T00:01:00Z",
     disk="5" * 64,
+    policy="6" * 64,
 )
 
 
@@ -82,6 +84,7 @@ def test_provenance_says_what_was_asked_for_and_what_came_of_it() -> None:
         "production",
         {"digest": {"sha256": "2" * 64}},
     )
+    assert asked["policy"] == {"digest": {"sha256": "6" * 64}}
     assert predicate["runDetails"]["byproducts"] == [{"name": "unsigned disk image", "digest": {"sha256": "5" * 64}}]
     assert predicate["runDetails"]["metadata"]["finishedOn"] == "2026-01-01T00:01:00Z"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -21,15 +22,17 @@ from builder.release.revocations import (
     load_revocations,
     sign_revocations,
 )
-from builder.release.statements import PAYLOAD_TYPE, REFERENCE_MEASUREMENTS, encode_statement
+from builder.release.statements import PAYLOAD_TYPE, PROVENANCE, REFERENCE_MEASUREMENTS, VERDICT, encode_statement
 from builder.release.trusted import TrustedReference, load_trusted_reference
 from signing import dsse, envelope_json
 from signing.errors import InvalidRequestError
 from tests.nodes import FINISHED, SIGNER, SUBJECTS, reference, revocations, signed
+from tests.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from builder.release.statements import Subject
     from signing.signer import FileSigner
 
 TRUSTED = [SIGNER.public_key]
@@ -101,11 +104,47 @@ def test_every_byte_of_the_payload_counts() -> None:
         load_trusted_reference(envelope_json.encode(changed), TRUSTED)
 
 
+def _release(*others: bytes) -> bytes:
+    """The reference measurements, and other statements."""
+    payloads = (encode_statement(REFERENCE_MEASUREMENTS, STATED, SUBJECTS), *others)
+    return envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [SIGNER]) for payload in payloads)
+
+
+def test_a_release_without_a_policy_verdict_is_refused() -> None:
+    with pytest.raises(NotVerifiedError, match="nobody vouches that the release satisfies its policy") as caught:
+        load_trusted_reference(_release(encode_statement(PROVENANCE, {}, SUBJECTS)), TRUSTED)
+    assert caught.value.problems == ("there is no policy verdict",)
+
+
+def test_a_release_with_a_verdict_of_no_is_refused() -> None:
+    with pytest.raises(NotVerifiedError) as caught:
+        load_trusted_reference(
+            _release(encode_statement(VERDICT, verdict(verificationResult="FAILED"), SUBJECTS)), TRUSTED
+        )
+    assert caught.value.problems == ("the policy verdict is FAILED",)
+
+
+def test_a_verdict_on_other_files_is_refused() -> None:
+    other = (replace_digest(SUBJECTS[0]), *SUBJECTS[1:])
+    with pytest.raises(NotVerifiedError) as caught:
+        load_trusted_reference(_release(encode_statement(VERDICT, verdict(), other)), TRUSTED)
+    assert caught.value.problems == ("its statements are about different files, or signed by different keys",)
+
+
+def replace_digest(subject: Subject) -> Subject:
+    return msgspec.structs.replace(subject, digest={"sha256": "ff" * 32})
+
+
+def test_a_verdict_without_a_result_is_none() -> None:
+    with pytest.raises(InvalidInputError, match="the policy verdict is none"):
+        load_trusted_reference(_release(encode_statement(VERDICT, {}, SUBJECTS)), TRUSTED)
+
+
 def test_an_unsigned_statement_beside_a_signed_one_is_refused(signers: tuple[FileSigner, ...]) -> None:
     other = dsse.sign(PAYLOAD_TYPE, b"{}", [signers[0]])
     with pytest.raises(NotVerifiedError) as caught:
         load_trusted_reference(DATA + envelope_json.encode(other) + b"\n", TRUSTED)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["envelope 3"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["envelope 4"]
 
 
 def _pcr(edit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
