@@ -66,9 +66,10 @@ def boot(
     with tempfile.TemporaryDirectory(prefix="boot-", dir=workdir.resolve()) as name:
         scratch = Path(name)
         writable = [scratch]
-        if hardware.serial_log is not None:
-            hardware.serial_log.touch()
-            writable.append(hardware.serial_log)
+        for file in (hardware.serial_log, hardware.memory_file):
+            if file is not None:
+                file.touch()
+                writable.append(file)
         variables = scratch / "variables.fd"
         variables.write_bytes(_variable_store(toolchain, secure_boot))
         with fresh_tpm(toolchain, scratch) as tpm:

@@ -24,7 +24,8 @@ class Hardware:
 
     ``network`` adds a card on a user-mode network that reaches nothing outside the machine. ``smbios_strings`` are OEM
     strings (type 11), which systemd reads credentials and the stub a command line from. ``serial_log`` is for
-    debugging: production images have no serial console.
+    debugging: production images have no serial console. ``memory_file`` holds the machine's memory, and still does so
+    when the machine is gone.
     """
 
     memory: int = 1024
@@ -34,6 +35,7 @@ class Hardware:
     smbios_strings: tuple[str, ...] = ()
     extra_disks: tuple[Path, ...] = ()
     serial_log: Path | None = None
+    memory_file: Path | None = None
 
 
 def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -
         "-no-user-config",
         "-nodefaults",
         "-display", "none",
-        "-machine", "q35,smm=on",
+        "-machine", "q35,smm=on" + ("" if hardware.memory_file is None else ",memory-backend=memory"),
         "-accel", "tcg,thread=multi",
         "-cpu", hardware.cpu_model,
         "-smp", str(hardware.cpus),
@@ -71,6 +73,9 @@ def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -
         argv += ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="]
     for string in hardware.smbios_strings:
         argv += ["-smbios", f"type=11,value={_value(string)}"]
+    if hardware.memory_file is not None:
+        file = f"memory-backend-file,id=memory,size={hardware.memory}M,share=on,mem-path={_value(hardware.memory_file)}"
+        argv += ["-object", file]
     if hardware.serial_log is not None:
         argv += ["-chardev", f"file,id=serial,path={_value(hardware.serial_log)}"]
         argv += ["-device", "isa-serial,chardev=serial"]

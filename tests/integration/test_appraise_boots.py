@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,16 +12,9 @@ import pytest
 
 from builder.errors import NotVerifiedError
 from builder.evidence.appraisal import AppraisalResult, RefusalReason, appraise
-from builder.evidence.assumed_phases import UNLOGGED, assume_phases
-from builder.evidence.eventlog import UntrustedEventLog, parse_event_log
-from builder.evidence.evidence import VerifiedEvidence, evidence_of_quotes
+from builder.evidence.eventlog import parse_event_log
 from builder.evidence.explanation import Cause
 from builder.evidence.policy import AppraisalPolicy
-from builder.evidence.public_area import parse_public
-from builder.evidence.quote import verify_quote
-from builder.evidence.signature import parse_signature
-from builder.evidence.trust import trust_pinned_key
-from builder.evidence.verified import verify_event_log
 from builder.measurement.configuration import BootConfiguration, KernelMeasurement, SecureBoot, SecureBootMode
 from builder.measurement.phases import Phase
 from builder.measurement.platforms import QEMU_OVMF
@@ -35,11 +28,12 @@ from builder.vm.quote import RawQuote, quote
 from tests.export_subjects import IMAGE
 from tests.integration.test_boot_predictions import SECTIONS, TIMEOUT, Scenario, Signer, assemble
 from tests.nodes import SIGNER, signed
+from tests.rig import Machine, quoted_values
 from tests.tiny_disk import write_tiny_disk
 from tests.uki_builder import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from builder.mkosi.toolchain import Toolchain
@@ -50,26 +44,6 @@ pytestmark = [pytest.mark.boot, pytest.mark.integration]
 POLICY = AppraisalPolicy(phases=frozenset({Phase.FIRMWARE}))
 QUOTED = (0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14)
 DEBUG = "systemd.debug_shell"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a machine hands over after its boot, and the nonce that it was asked with."""
-
-    raw: RawQuote
-    pcrs: Mapping[str, Mapping[int, bytes]]
-    log: UntrustedEventLog
-    nonce: bytes
-
-    def evidence(self, nonce: bytes | None = None) -> VerifiedEvidence:
-        ak = trust_pinned_key(parse_public(self.raw.public))
-        signature = parse_signature(self.raw.signature)
-        return evidence_of_quotes([verify_quote(self.raw.attest, signature, ak, nonce or self.nonce, self.pcrs)])
-
-    def appraised(self, release: TrustedReference) -> AppraisalResult:
-        evidence = self.evidence()
-        log = verify_event_log(self.log, evidence, userspace=assume_phases(self.log, evidence), unlogged=UNLOGGED)
-        return appraise(evidence, [release], POLICY, event_log=log)
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +72,9 @@ def start(toolchain: Toolchain, signer: Signer, tmp_path: Path) -> Callable[...,
         )
         found = re.search(rb"@@HEXLOG ([0-9a-f]+)", serial.read_bytes())
         assert found is not None
-        pcrs: dict[str, dict[int, bytes]] = {}
-        for (pcr, bank), value in observed.values.items():
-            if pcr in QUOTED:
-                pcrs.setdefault(bank.value, {})[pcr] = value
-        return Machine(quotes[0], pcrs, parse_event_log(bytes.fromhex(found[1].decode())), nonce)
+        return Machine(
+            quotes[0], quoted_values(observed, QUOTED), parse_event_log(bytes.fromhex(found[1].decode())), nonce
+        )
 
     return run
 
@@ -139,7 +111,7 @@ def test_a_boot_of_the_release_is_accepted_and_its_old_or_altered_evidence_is_no
     start: Callable[..., Machine], release: TrustedReference
 ) -> None:
     machine = start(Scenario("release", secure_boot=True))
-    match = machine.appraised(release).accepted()
+    match = machine.appraised(release, POLICY).accepted()
     assert match.mode is SecureBootMode.ENABLED
     assert match.compared == (4, 7, 9, 11, 12, 13)
 
@@ -152,7 +124,7 @@ def test_a_boot_of_the_release_is_accepted_and_its_old_or_altered_evidence_is_no
     events[place] = replace(events[place], digests={kind: bytes(len(d)) for kind, d in events[place].digests.items()})
     altered = replace(machine, log=replace(machine.log, events=tuple(events)))
     with pytest.raises(NotVerifiedError, match="does not explain the quoted PCRs") as found:
-        altered.appraised(release)
+        altered.appraised(release, POLICY)
     assert {problem.split(" (")[0] for problem in found.value.problems} == {"PCR 4"}
 
     changed = {bank: dict(values) for bank, values in machine.pcrs.items()}
@@ -163,7 +135,7 @@ def test_a_boot_of_the_release_is_accepted_and_its_old_or_altered_evidence_is_no
 
 def test_secure_boot_off_is_named(start: Callable[..., Machine], release: TrustedReference) -> None:
     # The same signed UKI on a machine without keys.
-    result = start(Scenario("release", secure_boot=True), keys=False).appraised(release)
+    result = start(Scenario("release", secure_boot=True), keys=False).appraised(release, POLICY)
     assert {item.reason for item in result.refusals} == {RefusalReason.SECURE_BOOT}
     assert "Secure Boot is disabled, the policy asks for enabled" in texts(result)
     assert causes(result) == {Cause.SECURE_BOOT: (7, 4)}
@@ -171,14 +143,14 @@ def test_secure_boot_off_is_named(start: Callable[..., Machine], release: Truste
 
 def test_a_command_line_from_smbios_is_named(start: Callable[..., Machine], release: TrustedReference) -> None:
     machine = start(Scenario("release", secure_boot=True, smbios=DEBUG))
-    result = machine.appraised(release)
+    result = machine.appraised(release, POLICY)
     assert f"kernel command line was extended with {DEBUG}: PCR 12 moved" in texts(result)
     assert causes(result) == {Cause.COMMAND_LINE: (12,)}
     assert causes(appraise(machine.evidence(), [release], POLICY)) == {Cause.UNKNOWN: (12,)}
 
 
 def test_an_addon_is_named(start: Callable[..., Machine], release: TrustedReference) -> None:
-    result = start(Scenario("release", secure_boot=True, addons={"x.addon.efi": DEBUG})).appraised(release)
+    result = start(Scenario("release", secure_boot=True, addons={"x.addon.efi": DEBUG})).appraised(release, POLICY)
     assert causes(result) == {Cause.ADDITIONAL_IMAGE: (4,), Cause.COMMAND_LINE: (12,)}
     assert f"kernel command line was extended with {DEBUG}" in texts(result)
     assert "x.addon.efi" in texts(result)
@@ -186,6 +158,6 @@ def test_an_addon_is_named(start: Callable[..., Machine], release: TrustedRefere
 
 def test_another_image_is_named(start: Callable[..., Machine], release: TrustedReference) -> None:
     sections = tuple(Section(".cmdline", b"other=1") if item.name == ".cmdline" else item for item in SECTIONS)
-    result = start(Scenario("release", secure_boot=True, sections=sections)).appraised(release)
+    result = start(Scenario("release", secure_boot=True, sections=sections)).appraised(release, POLICY)
     assert causes(result) == {Cause.OTHER_IMAGE: (4,), Cause.UKI_SECTION: (11,)}
     assert "UKI section .cmdline not as in the release: PCR 11 moved" in texts(result)

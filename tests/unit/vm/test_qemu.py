@@ -17,6 +17,7 @@ FULL = Hardware(
     smbios_strings=("io.systemd.stub.kernel-cmdline-extra=a,b", "second"),
     extra_disks=(Path("/images/data.raw"),),
     serial_log=Path("/scratch/serial.log"),
+    memory_file=Path("/scratch/mem,ory"),
 )
 COMMANDS = {
     "qemu-default": qemu_argv(Hardware(), disk=Path("/images/a.raw"), variables=Path("/scratch/vars.fd"), tpm_fd=7),
