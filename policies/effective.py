@@ -10,7 +10,7 @@ from policies.finding import Evidence, Finding, about_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from policies.facts import Area, Argument, Facts, Setting, SysctlSetting, UkiProfile, Unit
+    from policies.facts import Area, Argument, BootEntry, Facts, Setting, SysctlSetting, UkiProfile, Unit
 
 
 def profiles(facts: Facts) -> tuple[UkiProfile, ...]:
@@ -65,9 +65,28 @@ def refused_arguments(
             name = argument.name.replace("-", "_")
             if name not in refused or (argument.for_init and not also_init):
                 continue
-            values = refused[name]
-            if values is None or values & set((argument.value or "").lower().split(",")):
+            if _is_refused(argument, refused[name]):
                 yield about_argument(profile, argument, message)
+    for entry in facts.boot.entries:
+        for argument in entry.command_line.arguments if entry.command_line else ():
+            name = argument.name.replace("-", "_")
+            if name in refused and (also_init or not argument.for_init) and _is_refused(argument, refused[name]):
+                subject, evidence = f"{entry_subject(entry)}:{argument}", entry_evidence(entry, str(argument))
+                yield Finding(subject=subject, message=message, evidence=(evidence,))
+
+
+def _is_refused(argument: Argument, values: frozenset[str] | None) -> bool:
+    return values is None or bool(values & set((argument.value or "").lower().split(",")))
+
+
+def entry_subject(entry: BootEntry) -> str:
+    """How findings call a boot entry: the line may move from build to build, the title does not."""
+    return f"{entry.volume}:{entry.origin.path}" + (f":{entry.title}" if entry.kind != "loader-entry" else "")
+
+
+def entry_evidence(entry: BootEntry, value: str) -> Evidence:
+    """The file, and the line of a grub.cfg, with a value that stands there."""
+    return Evidence(source=entry.volume, path=str(entry.origin), value=value)
 
 
 def sysctl_settings(area: Area, key: str) -> tuple[SysctlSetting, ...]:

@@ -8,10 +8,10 @@ from policies.finding import Finding
 from policies.report import Explanation, Report, Result, WaivedFinding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from policies.control import Stage
+    from policies.control import Need, Stage
     from policies.facts import Facts
     from policies.pack import Selected
     from policies.report import Outcome
@@ -100,15 +100,24 @@ def _findings(facts: Facts, selected: Selected) -> tuple[Outcome, tuple[Finding,
     missing = [need for need in selected.control.needs if getattr(facts, need) is None]
     if missing and facts.kind == "tree":
         return "not-applicable", ()
-    if missing:
-        message = "is not in the image, so what it should satisfy cannot be checked"
-        return "failed", tuple(Finding(subject=need, message=message, evidence=()) for need in missing)
     try:
         findings = tuple(selected.control.check(facts, selected.parameters))
     except Exception as error:  # noqa: BLE001 -- a control that crashes has not said that the image is good
         message = f"crashed on this image: {type(error).__name__}: {error}"
         return "crashed", (Finding(subject=selected.control.id, message=message, evidence=()),)
+    # What a control finds in the rest of an image is said, too: an open door is one in whatever image.
+    findings = (*findings, *_absent(facts, missing))
     return ("failed" if findings else "passed"), findings
+
+
+def _absent(facts: Facts, missing: Sequence[Need]) -> Iterator[Finding]:
+    """Findings about parts without which nothing that a control did not find means anything."""
+    for need in missing:
+        message = "is not in the image, so what it should satisfy cannot be checked"
+        yield Finding(subject=need, message=message, evidence=())
+    if facts.kind == "image" and not facts.root.has_files:
+        message = "holds no files that could be read, so what it should satisfy cannot be checked"
+        yield Finding(subject="root", message=message, evidence=())
 
 
 def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today: date) -> list[str]:

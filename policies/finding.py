@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 if TYPE_CHECKING:
     from policies.facts import Area, Origin
 
-Source = Literal["root", "initrd", "uki", "esp", "disk"]
+Source = Literal["root", "initrd", "uki", "esp", "xbootldr", "disk"]
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

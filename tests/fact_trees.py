@@ -202,7 +202,13 @@ def disk() -> Disk:
         for number, (role, kind) in enumerate(roles, start=1)
     )
     return Disk(
-        sector_size=512, partitions=partitions, root_hash=ROOT_HASH, hash_tree="matches", root_file_system="erofs"
+        table="gpt",
+        boot_code=False,
+        sector_size=512,
+        partitions=partitions,
+        root_hash=ROOT_HASH,
+        hash_tree="matches",
+        root_file_system="erofs",
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from builder.errors import BedplateError, NotVerifiedError
+from builder.errors import BedplateError, MalformedImageError, NotVerifiedError
 from builder.facts.syntax import variables
-from builder.image import gpt, verity
+from builder.image import verity
 from builder.image.pe import certificates, loaded_section, read_pe
 from policies.facts import Argument, CommandLine, Disk, EspFile, Partition, Uki, UkiProfile, UkiSection
 
@@ -15,36 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
+    from builder.facts.roots import Root
     from builder.image import uki as image_uki
     from builder.image.binary import BinaryView
-    from builder.image.fat import FatEntry, FatVolume
+    from builder.image.partitions import DiskLayout, DiskPartition
     from policies.facts.boot import HashTree, PartitionRole
 
-_ROLES: Final[dict[object, PartitionRole]] = {
-    gpt.ESP: "esp", gpt.ROOT_X86_64: "root", gpt.ROOT_X86_64_VERITY: "root-verity",
-}  # fmt: skip
-# UEFI 2.10 table 5-7, and the partition types' own bits of UAPI.2 "Partition Flags".
-_FLAGS: Final = {
-    0: "required", 1: "no-block-io", 2: "legacy-boot", 59: "growfs", 60: "read-only", 63: "no-auto",
+_ROLES: Final[dict[str, PartitionRole]] = {
+    "esp": "esp", "root-x86-64": "root", "root-x86-64-verity": "root-verity",
 }  # fmt: skip
 _TAKEN_IN: Final = (".cred", ".sysext.raw", ".confext.raw", ".raw")
 
 
-def disk(
-    view: BinaryView,
-    table: gpt.PartitionTable,
-    root: gpt.Partition,
-    hashes: gpt.Partition | None,
-    root_hash: str | None,
-    root_file_system: str,
-) -> Disk:
+def disk(view: BinaryView, layout: DiskLayout, root: Root, root_hash: str | None) -> Disk:
     """The partition table, and whether root, hash tree and root hash belong together."""
+    hashes = layout.of_type("root-x86-64-verity")
     return Disk(
-        sector_size=table.sector_size,
-        partitions=tuple(_partition(partition) for partition in table.partitions),
+        table=layout.kind,
+        boot_code=layout.boot_code,
+        sector_size=layout.sector_size,
+        partitions=tuple(_partition(partition, root.partition) for partition in layout.partitions),
         root_hash=root_hash,
-        hash_tree=_hash_tree(view, root, hashes, root_hash),
-        root_file_system=root_file_system,
+        hash_tree=_hash_tree(view, root.partition, hashes[0] if len(hashes) == 1 else None, root_hash),
+        root_file_system=root.file_system,
     )
 
 
@@ -79,32 +72,27 @@ def uki(image: image_uki.Uki, path: str, content: memoryview) -> Uki:
     )
 
 
-def esp_files(volume: FatVolume, uki_path: str) -> tuple[EspFile, ...]:
-    """The files besides the UKI, by path."""
-    entries = (entry for entry in volume.walk() if not entry.is_directory and f"/{entry.path}" != uki_path)
-    return tuple(sorted((_esp_file(volume, entry) for entry in entries), key=lambda file: file.path))
-
-
-def _partition(partition: gpt.Partition) -> Partition:
-    bits = [bit for bit in range(64) if partition.attributes >> bit & 1]
+def _partition(partition: DiskPartition, root: DiskPartition | None) -> Partition:
     return Partition(
         number=partition.number,
-        role=_ROLES.get(partition.type_guid, "other"),
-        type=partition.type_name,
-        uuid=str(partition.unique_guid),
-        label=partition.name,
+        role="root" if partition == root else _ROLES.get(partition.type, "other"),
+        type=partition.type,
+        uuid=partition.uuid,
+        label=partition.label,
         offset=partition.offset,
         size=partition.size,
-        flags=tuple(_FLAGS.get(bit, f"bit-{bit}") for bit in bits),
+        flags=partition.flags,
     )
 
 
-def _hash_tree(view: BinaryView, root: gpt.Partition, hashes: gpt.Partition | None, root_hash: str | None) -> HashTree:
-    if hashes is None or root_hash is None:
+def _hash_tree(
+    view: BinaryView, root: DiskPartition | None, hashes: DiskPartition | None, root_hash: str | None
+) -> HashTree:
+    if root is None or hashes is None or root_hash is None:
         return "absent"
     try:
         verity.check(root.view(view), hashes.view(view), bytes.fromhex(root_hash))
-    except (NotVerifiedError, ValueError):
+    except (NotVerifiedError, MalformedImageError, ValueError):
         return "differs"
     return "matches"
 
@@ -124,22 +112,21 @@ def _profile(image: image_uki.Uki, number: int) -> UkiProfile:
     )
 
 
-def _esp_file(volume: FatVolume, entry: FatEntry) -> EspFile:
-    content = volume.content(entry)
-    path = f"/{entry.path}"
+def esp_file(path: str, content: memoryview) -> EspFile:
+    """A file of the system partition besides the UKI, by its absolute path."""
     return EspFile(
         path=path,
-        size=entry.size,
+        size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        role=_role(path.lower()),
-        command_line=_addon_command_line(content),
+        role=_role(path.lower(), content),
+        command_line=_addon_command_line(content) if path.lower().endswith(".efi") else None,
     )
 
 
-def _role(path: str) -> Literal["program", "addon", "credential", "loader", "other"]:
+def _role(path: str, content: memoryview) -> Literal["program", "addon", "credential", "loader", "other"]:
     if path.endswith(".addon.efi"):
         return "addon"
-    if path.endswith(".efi"):
+    if path.endswith(".efi") or bytes(content[:2]) == b"MZ":
         return "program"
     if path.endswith(_TAKEN_IN):
         return "credential"

@@ -7,44 +7,40 @@ from typing import TYPE_CHECKING
 from builder.errors import InvalidInputError
 from builder.facts import boot
 from builder.facts.area import area
-from builder.facts.tree import FileTree, directory_tree, file_system_tree, initrd_tree
-from builder.image import gpt
+from builder.facts.boot_volumes import Gaps, boot_volumes, root_volume
+from builder.facts.roots import find_root
+from builder.facts.start import Start, read_start
+from builder.facts.tree import FileTree, directory_tree, file_system_tree
+from builder.image import mbr
 from builder.image.binary import BinaryView
 from builder.image.detect import open_file_system
-from builder.image.disk import UKI_PATH
-from builder.image.fat import open_fat
-from builder.image.initrd import read_initrd
-from builder.image.uki import read_uki
-from policies.facts import Facts, ImageIdentity
+from builder.image.partitions import read_layout
+from policies.facts import Boot, Facts, ImageIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from policies.facts import Disk, EspFile, Uki
+    from policies.facts import Disk, Uki
 
 
 def facts_of_image(image: memoryview) -> Facts:
-    """The facts of a disk image with a UKI and a root on any file system that is read, whoever built it.
+    """The facts of a disk image, whoever built it and however it boots.
 
-    Nothing of it has to be good, controls say what is not; but all of it must be readable. Raises MalformedImageError
-    for a broken structure, InvalidInputError where there is not one ESP or not one root, or where the root is of a
-    file system that is not read.
+    Nothing of it has to be good, controls say what is not, and what cannot be read is among the facts. Raises
+    InvalidInputError for what has no partition table.
     """
     view = BinaryView.of(image, "disk image")
-    table = gpt.read_partition_table(view)
-    esp, root = (_only(table, type_guid) for type_guid in (gpt.ESP, gpt.ROOT_X86_64))
-    hashes = [partition for partition in table.partitions if partition.type_guid == gpt.ROOT_X86_64_VERITY]
-    volume = open_fat(esp.view(view))
-    entry = volume.find(UKI_PATH)
-    content = volume.content(entry)
-    image_uki = read_uki(content)
-    uki = boot.uki(image_uki, f"/{entry.path}", content)
-    section = image_uki.content(".initrd")
-    initrd = None if section is None else initrd_tree(read_initrd(BinaryView.of(section, "UKI section .initrd")))
-    file_system = open_file_system(root.view(view).named("root partition"))
-    hash_tree = hashes[0] if len(hashes) == 1 else None
-    disk = boot.disk(view, table, root, hash_tree, _root_hash(uki), file_system.name.lower())
-    return _facts(file_system_tree(file_system), initrd, uki=uki, disk=disk, esp=boot.esp_files(volume, uki.path))
+    layout = read_layout(view)
+    if layout.kind == "none" and not mbr.has_mbr(view):
+        raise InvalidInputError(f"this is no disk image: {layout.problem}")
+    gaps = Gaps()
+    if layout.problem is not None:
+        gaps.add("partition table", layout.problem)
+    root = find_root(view, layout, gaps)
+    volumes = (*boot_volumes(view, layout.of_type("esp", "xbootldr"), gaps), root_volume(root.tree))
+    start = read_start(volumes, gaps)
+    disk = boot.disk(view, layout, root, None if start.uki is None else _root_hash(start.uki))
+    return _facts(root.tree, start, disk, gaps)
 
 
 def facts_of_file_system(image: memoryview) -> Facts:
@@ -62,19 +58,14 @@ def facts_of_tree(directory: Path) -> Facts:
 
 def facts_of_files(root: FileTree, initrd: FileTree | None = None) -> Facts:
     """The facts of trees without a disk around them."""
-    return _facts(root, initrd)
+    boot_facts = Boot(programs=(), entries=(), menus=())
+    return _facts(root, Start(None, boot_facts, (), () if initrd is None else (initrd,)), None, Gaps())
 
 
-def _facts(
-    root: FileTree,
-    initrd: FileTree | None,
-    *,
-    uki: Uki | None = None,
-    disk: Disk | None = None,
-    esp: tuple[EspFile, ...] = (),
-) -> Facts:
+def _facts(root: FileTree, start: Start, disk: Disk | None, gaps: Gaps) -> Facts:
     root_area = area(root, "root")
-    release = root_area.os_release if uki is None else uki.profiles[0].os_release
+    initrds = tuple(area(initrd, "initrd") for initrd in start.initrds)
+    release = root_area.os_release if start.uki is None else start.uki.profiles[0].os_release
     return Facts(
         schema="bedplate.facts.v1",
         kind="tree" if disk is None else "image",
@@ -82,19 +73,14 @@ def _facts(
             name=release.get("IMAGE_ID"), version=release.get("IMAGE_VERSION"), profile=release.get("VARIANT_ID")
         ),
         disk=disk,
-        esp_files=esp,
-        uki=uki,
+        esp_files=start.esp_files,
+        uki=start.uki,
+        boot=start.boot,
         root=root_area,
-        initrd=None if initrd is None else area(initrd, "initrd"),
+        initrd=initrds[0] if initrds else None,
+        other_initrds=initrds[1:],
+        unread=tuple(gaps.found),
     )
-
-
-def _only(table: gpt.PartitionTable, type_guid: object) -> gpt.Partition:
-    found = [partition for partition in table.partitions if partition.type_guid == type_guid]
-    if len(found) != 1:
-        name = "esp" if type_guid == gpt.ESP else "root-x86-64"
-        raise InvalidInputError(f"the disk has {len(found)} partitions of type {name}, exactly one is needed")
-    return found[0]
 
 
 def _root_hash(uki: Uki) -> str | None:

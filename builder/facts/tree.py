@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import InvalidInputError, MalformedImageError
-from builder.image.filesystem import join
+from builder.image.filesystem import MAX_FILES, join
 from policies.facts.paths import chase
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from builder.image.filesystem import FileEntry, FileSystem
     from builder.image.initrd import Initrd
 
-_MAX_FILES: Final = 2_000_000
 _EMPTY: Final = memoryview(b"")
 
 
@@ -137,9 +136,24 @@ def directory_tree(top: Path) -> FileTree:
     paths = [top]
     for directory, directories, files in os.walk(top, onerror=_raise):
         paths += [top.__class__(directory, name) for name in (*directories, *files)]
-        if len(paths) > _MAX_FILES:
-            raise InvalidInputError(f"there are more than {_MAX_FILES} files in {top}")
+        if len(paths) > MAX_FILES:
+            raise InvalidInputError(f"there are more than {MAX_FILES} files in {top}")
     return _tree(_disk_node(top, path) for path in paths)
+
+
+def empty_tree() -> FileTree:
+    """A root directory with nothing in it."""
+    return _tree([Node("/", stat.S_IFDIR | 0o755, 0, 0, 0, 0, (), None, None, _constant(_EMPTY))])
+
+
+def mounted(tree: FileTree, place: str, other: FileTree) -> FileTree:
+    """A tree with another one over a directory of it, which hides what was there."""
+    kept = {path: node for path, node in tree.nodes.items() if path != place and not path.startswith(f"{place}/")}
+    below = {
+        place if path == "/" else place + path: replace(node, path=place if path == "/" else place + path)
+        for path, node in other.nodes.items()
+    }
+    return FileTree(kept | below)
 
 
 def _tree(nodes: Iterable[Node]) -> FileTree:

@@ -50,6 +50,7 @@ SRV = uuid.UUID("3b8f8425-20e0-4f3b-907f-1a25a76f98e8")
 VAR = uuid.UUID("4d21b016-b534-45c2-a9fb-5c16e091fd2d")
 TMP = uuid.UUID("7ec6f557-3bc5-4aca-b293-16ef5df639d1")
 SWAP = uuid.UUID("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f")
+BIOS_BOOT = uuid.UUID("21686148-6449-6e6f-744e-656564454649")  # where GRUB puts its core for BIOS
 LINUX_GENERIC = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 
 # The names that systemd's tools (systemd-repart, systemd-id128) give these types.
@@ -125,19 +126,20 @@ class _Header:
 
 
 def read_partition_table(disk: BinaryView, sector_size: int | None = None) -> PartitionTable:
-    """Read and check the table of a whole disk image.
+    """Read and check the table of a whole disk image, and the protective MBR before it.
 
     ``sector_size`` is 512 or 4096; by default it is where the primary header is found. Raises MalformedImageError for
     a missing, damaged, disagreeing, overlapping, out-of-range or empty table, and for a hybrid MBR.
     """
-    sector = sector_size or _find_sector_size(disk)
-    if sector not in SECTOR_SIZES:
-        raise MalformedImageError("GPT header", None, f"a sector size of {sector} bytes is not one of {SECTOR_SIZES}")
-    if len(disk) % sector:
-        raise MalformedImageError("disk image", None, f"{len(disk)} bytes are not whole sectors of {sector} bytes")
-    last_lba = len(disk) // sector - 1
-    _check_protective_mbr(disk.named("protective MBR"), last_lba)
+    sector = _sector_size(disk, sector_size)
+    check_protective_mbr(disk, sector)
+    return read_gpt(disk, sector)
 
+
+def read_gpt(disk: BinaryView, sector_size: int | None = None) -> PartitionTable:
+    """The table alone, as UEFI reads it whatever the MBR says. Raises MalformedImageError as read_partition_table."""
+    sector = _sector_size(disk, sector_size)
+    last_lba = len(disk) // sector - 1
     primary = _read_header(disk, 1, sector, "GPT header")
     if primary.alternate_lba != last_lba:
         problem = f"the backup header is said to be at LBA {primary.alternate_lba}, but the last LBA is {last_lba}"
@@ -158,6 +160,15 @@ def read_partition_table(disk: BinaryView, sector_size: int | None = None) -> Pa
     )
 
 
+def _sector_size(disk: BinaryView, given: int | None) -> int:
+    sector = given or _find_sector_size(disk)
+    if sector not in SECTOR_SIZES:
+        raise MalformedImageError("GPT header", None, f"a sector size of {sector} bytes is not one of {SECTOR_SIZES}")
+    if len(disk) % sector:
+        raise MalformedImageError("disk image", None, f"{len(disk)} bytes are not whole sectors of {sector} bytes")
+    return sector
+
+
 def _find_sector_size(disk: BinaryView) -> int:
     for sector in SECTOR_SIZES:
         if len(disk) >= sector * 2 and disk.slice(sector, len(SIGNATURE)) == SIGNATURE:
@@ -165,8 +176,12 @@ def _find_sector_size(disk: BinaryView) -> int:
     raise MalformedImageError("GPT header", disk.base + SECTOR_SIZES[0], "there is no signature 'EFI PART'")
 
 
-def _check_protective_mbr(mbr: BinaryView, last_lba: int) -> None:
-    """UEFI 5.2.3: one record of type EEh that covers the disk, the other three empty."""
+def check_protective_mbr(disk: BinaryView, sector_size: int) -> None:
+    """UEFI 5.2.3: one record of type EEh that covers the disk, the other three empty.
+
+    Raises MalformedImageError for any other MBR, one with which BIOS sees partitions that UEFI does not, too.
+    """
+    mbr, last_lba = disk.named("protective MBR"), len(disk) // sector_size - 1
     if mbr.u16(510) != _MBR_SIGNATURE:
         raise mbr.error(510, "there is no boot signature 55 AA")
     if mbr.u8(_MBR_RECORDS + 4) != _MBR_TYPE_PROTECTIVE or mbr.u32(_MBR_RECORDS + 8) != 1:

@@ -8,6 +8,7 @@ from policies.controls import (
     agents_systemd,
     attack_surface,
     baked_secrets,
+    boot_loaders,
     boot_shells,
     consoles,
     dumps,
@@ -56,4 +57,5 @@ ALL = (
     *agents_activation.CONTROLS,
     *injected_arguments.CONTROLS,
     *injected_files.CONTROLS,
+    *boot_loaders.CONTROLS,
 )

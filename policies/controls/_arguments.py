@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from policies.effective import entry_evidence, entry_subject
 from policies.finding import Evidence, Finding
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Placed:
 
 
 def arguments(facts: Facts) -> Iterator[Placed]:
-    """All arguments of the UKI's profiles and of the addons that a stub would append."""
+    """All arguments of the UKI's profiles, of the addons that a stub would append, and of other boot entries."""
     for profile in facts.uki.profiles if facts.uki else ():
         for argument in profile.command_line.arguments if profile.command_line else ():
             path = f".cmdline of profile {profile.number}, argument {argument.position}"
@@ -42,6 +43,10 @@ def arguments(facts: Facts) -> Iterator[Placed]:
         for argument in file.command_line.arguments if file.command_line else ():
             path = f"{file.path}, argument {argument.position}"
             yield Placed(argument, f"esp:{file.path}", Evidence(source="esp", path=path, value=str(argument)))
+
+    for entry in facts.boot.entries:
+        for argument in entry.command_line.arguments if entry.command_line else ():
+            yield Placed(argument, entry_subject(entry), entry_evidence(entry, str(argument)))
 
 
 def about_argument(placed: Placed, message: str) -> Finding:

@@ -28,6 +28,7 @@ from policies.facts.configuration import (
 )
 from policies.facts.document import Area, Facts
 from policies.facts.files import Elf, File, Kernel, KernelModule, Package, Script, Secret
+from policies.facts.loaders import Boot, BootEntry, BootProgram, LoaderMenu, Unread
 from policies.facts.systemd import (
     Credential,
     DaemonConfiguration,
@@ -41,10 +42,11 @@ from policies.facts.systemd import (
 )
 
 __all__ = [
-    "Accounts", "Area", "AreaName", "Argument", "AuthorizedKeys", "BrokenLine", "CommandLine", "Configuration",
-    "Credential", "DBusService", "DaemonConfiguration", "Disk", "Edge", "Elf", "EspFile", "Fact", "Facts", "File",
-    "FileType", "Generator", "Group", "ImageIdentity", "Kernel", "KernelModule", "Listen", "ModprobeDirective",
-    "ModuleLoad", "Mount", "NameService", "Origin", "Package", "PamRule", "Partition", "Password", "PolkitFile",
-    "PresetRule", "Program", "Script", "Secret", "Setting", "Shadow", "SysctlSetting", "Systemd", "SysusersEntry",
-    "TmpfilesEntry", "UdevProgram", "Uki", "UkiProfile", "UkiSection", "Unit", "User",
+    "Accounts", "Area", "AreaName", "Argument", "AuthorizedKeys", "Boot", "BootEntry", "BootProgram", "BrokenLine",
+    "CommandLine", "Configuration", "Credential", "DBusService", "DaemonConfiguration", "Disk", "Edge", "Elf",
+    "EspFile", "Fact", "Facts", "File", "FileType", "Generator", "Group", "ImageIdentity", "Kernel", "KernelModule",
+    "Listen", "LoaderMenu", "ModprobeDirective", "ModuleLoad", "Mount", "NameService", "Origin", "Package",
+    "PamRule", "Partition", "Password", "PolkitFile", "PresetRule", "Program", "Script", "Secret", "Setting",
+    "Shadow", "SysctlSetting", "Systemd", "SysusersEntry", "TmpfilesEntry", "UdevProgram", "Uki", "UkiProfile",
+    "UkiSection", "Unit", "Unread", "User",
 ]  # fmt: skip

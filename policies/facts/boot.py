@@ -37,11 +37,16 @@ class Partition(Fact, frozen=True, kw_only=True):
 class Disk(Fact, frozen=True, kw_only=True):
     """The partition table, and whether root and hash tree belong together."""
 
+    table: Annotated[
+        Literal["gpt", "hybrid", "mbr", "none"],
+        about('Partition table; "hybrid" is a GPT whose MBR is not only protective; "none" if it cannot be read.'),
+    ]
+    boot_code: Annotated[bool, about("The first sector has code that BIOS would run.")]
     sector_size: Annotated[int, about("Bytes.")]
     partitions: Annotated[tuple[Partition, ...], about("By number.")]
     root_hash: Annotated[str | None, about("Root hash that the command line names, hexadecimal; null without one.")]
     hash_tree: Annotated[HashTree, about("The root's dm-verity hash tree, computed again, against the root hash.")]
-    root_file_system: Annotated[str, about('Type of the root\'s file system, such as "erofs".')]
+    root_file_system: Annotated[str, about('Type of the root\'s file system, such as "erofs"; "none" without a root.')]
 
 
 class Argument(Fact, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from policies.facts.base import AreaName, Fact, about
 from policies.facts.boot import Disk, EspFile, ImageIdentity, Uki  # noqa: TC001
 from policies.facts.configuration import Configuration  # noqa: TC001
 from policies.facts.files import Elf, File, Kernel, Package, Script, Secret  # noqa: TC001
+from policies.facts.loaders import Boot, Unread  # noqa: TC001
 from policies.facts.paths import chase
 from policies.facts.systemd import Systemd, Unit  # noqa: TC001
 
@@ -43,6 +44,11 @@ class Area(Fact, frozen=True, kw_only=True, dict=True):
         names = {alias: unit for unit in self.systemd.units for alias in unit.aliases}
         return names | {unit.name: unit for unit in self.systemd.units}
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there is more than an empty root directory."""
+        return len(self.files) > 1
+
     def find(self, path: str) -> File | None:
         """The file that ``path`` leads to, symbolic links followed inside the area; None if there is none."""
         found = chase(path, self._target)
@@ -65,13 +71,18 @@ class Facts(Fact, frozen=True, kw_only=True, dict=True):
     disk: Annotated[Disk | None, about("Partitions.")]
     esp_files: Annotated[tuple[EspFile, ...], about("Files of the EFI system partition but the UKI, by path.")]
     uki: Annotated[Uki | None, about("The program that firmware starts.")]
-    root: Annotated[Area, about("The root file system.")]
-    initrd: Annotated[Area | None, about("The UKI's initrd, unpacked as the kernel does.")]
+    boot: Annotated[Boot, about("What could be started besides the UKI.")]
+    root: Annotated[Area, about("The root file system; without files if it could not be read.")]
+    initrd: Annotated[
+        Area | None, about("The UKI's initrd, unpacked as the kernel does; without a UKI that of the first boot entry.")
+    ]
+    other_initrds: Annotated[tuple[Area, ...], about("Other initrds that boot entries name.")]
+    unread: Annotated[tuple[Unread, ...], about("What could not be read.")]
 
     @property
     def areas(self) -> tuple[Area, ...]:
-        """The root, and the initrd if there is one."""
-        return (self.root,) if self.initrd is None else (self.root, self.initrd)
+        """The root, and the initrds if there are any."""
+        return (self.root, *(() if self.initrd is None else (self.initrd,)), *self.other_initrds)
 
     @cached_property
     def as_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from builder.errors import MalformedImageError
+from builder.errors import InvalidInputError
 from builder.facts.boot import command_line
 from builder.facts.build import facts_of_image
 from builder.image.disk import replace_uki
@@ -41,7 +41,7 @@ def test_dashes_and_underscores_in_names_are_the_same() -> None:
 
 
 def test_an_empty_file_is_no_image() -> None:
-    with pytest.raises(MalformedImageError):
+    with pytest.raises(InvalidInputError, match=r"this is no disk image: .*neither a GPT nor an MBR"):
         facts_of_image(memoryview(bytes(4096)))
 
 
@@ -94,7 +94,10 @@ def test_a_root_hash_of_another_image_does_not_match() -> None:
     assert found.disk.hash_tree == "differs"
 
 
-def test_a_disk_without_a_boot_program_is_refused() -> None:
+def test_a_disk_whose_boot_program_is_none_has_no_uki_but_is_read() -> None:
     disk = zstandard.ZstdDecompressor().decompress((VECTORS / "disk.raw.zst").read_bytes(), 1 << 28)
-    with pytest.raises(MalformedImageError, match="MZ header"):
-        facts_of_image(memoryview(disk))
+    found = facts_of_image(memoryview(disk))
+    assert found.uki is None
+    assert found.boot.programs == ()
+    assert ("/EFI/BOOT/BOOTX64.EFI", "program") in {(file.path, file.role) for file in found.esp_files}
+    assert found.root.has_files
