@@ -103,6 +103,12 @@ def identity(name: str) -> secureboot.GeneratedIdentity:
     return secureboot.rotate_identity(files, "node", ("db",), MADE_AT)
 
 
+@cache
+def db_signer(name: str) -> FileSigner:
+    """What signs UKIs with the db key of an identity."""
+    return FileSigner.from_pem(identity(name).files["db.key"].content)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a release is made of. ``order`` is that of the initrd's files, by default by path."""
@@ -166,7 +172,7 @@ class Recipe:
     def records(self) -> tuple[FileRecord, ...]:
         return (*self._records("initrd"), *self._records("root"))
 
-    def measured(self, mode: SecureBootMode) -> ReferenceValues:
+    def measured(self, uki: bytes, mode: SecureBootMode) -> ReferenceValues:
         """The predicted values of a boot with the addons."""
         variables = self.variables()
         enrolled = {"pk": variables["PK"], "kek": variables["KEK"], "db": variables["db"]}
@@ -177,23 +183,24 @@ class Recipe:
         configuration = BootConfiguration(
             state, systemd_release(self.initrd), os_separator=False, companions=Companions(addons=addons)
         )
-        return msgspec.convert(reference_values(predict(self.uki(), configuration)), ReferenceValues)
+        return msgspec.convert(reference_values(predict(uki, configuration)), ReferenceValues)
 
     def write(self, directory: Path) -> Path:
         """Write the release, without its disk."""
         directory.mkdir(parents=True)
         image = ImageIdentity(name="node", version=self.version, architecture="x86-64", profile="production")
+        uki = self.uki()
         modes = (SecureBootMode.ENABLED, SecureBootMode.DISABLED)
         reference = ReferenceMeasurements(
             image=image,
             uki=UkiIdentity(
                 stub=self.stub, kernel=self.kernel, command_line=self.command_line, root_hash=self.root_hash
             ),
-            reference_values={mode.value: self.measured(mode) for mode in modes},
+            reference_values={mode.value: self.measured(uki, mode) for mode in modes},
         )
         names = Names(f"node_{self.version}_x86-64")
         files = {
-            names.uki: self.uki(),
+            names.uki: uki,
             INVENTORY: pack(to_jsonl(self.records())),
             REFERENCE_VALUES: msgspec.json.encode(reference),
             **{signature_list(name): content for name, content in self.variables().items()},
@@ -234,9 +241,10 @@ class Recipe:
     def _signed(self, image: bytes) -> bytes:
         unsigned = pad_for_signing(image)
         made = identity(self.keys)
-        signer = FileSigner.from_pem(made.files["db.key"].content)
         digest = authenticode_digest(unsigned, "sha256")
-        return attach_signature(unsigned, authenticode.build(digest, signer, made.identity.db_certificate))
+        return attach_signature(
+            unsigned, authenticode.build(digest, db_signer(self.keys), made.identity.db_certificate)
+        )
 
     def _records(self, area: str) -> tuple[FileRecord, ...]:
         files: Mapping[str, File] = getattr(self, area)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ROOT_HASH_ID: Final = "root-hash"
 UKI_ID: Final = node_id(UKI, "image")
+_DIGEST: Final = 8
 _STUB_PACKAGE: Final = "systemd-boot-efi"
 
 
@@ -210,7 +211,8 @@ def _surroundings(changes: Changes) -> None:
     for difference in changes.by_topic[VARIABLES]:
         variable = variable_of(difference)
         added = {Change.ADDED: " was added", Change.REMOVED: " was removed"}.get(difference.change, " changed")
-        entry = Link(id=difference.id, kind="signature", subject=f"{difference.subject}{added}", because=())
+        words = f"{_with_digest(difference)}{added}"
+        entry = Link(id=difference.id, kind="signature", subject=words, because=())
         changes.add(entry)
         known = changes.links.get(node_id(VARIABLES, variable))
         because = (*(known.because if known else ()), entry.id)
@@ -218,12 +220,19 @@ def _surroundings(changes: Changes) -> None:
         changes.links[link.id] = link
     for difference in changes.by_topic[SIGNATURE]:
         if difference.kind == "certificate":
-            words = f"the UKI is signed with {difference.subject}"
+            verb = "no longer signed" if difference.change is Change.REMOVED else "signed"
+            words = f"the UKI is {verb} with {_with_digest(difference)}"
             changes.add(Link(id=difference.id, kind="signature", subject=words, because=()))
     for difference in changes.by_topic[MEASUREMENTS]:
         if difference.kind == "setting":
             words = f"{difference.subject}: {difference.old} -> {difference.new}"
             changes.add(Link(id=difference.id, kind="setting", subject=words, because=()))
+
+
+def _with_digest(difference: Difference) -> str:
+    """A certificate by its name and the start of its SHA-256: a new key often has the old one's name."""
+    digest = difference.new or difference.old
+    return f"{difference.subject} ({digest[:_DIGEST]})" if digest else difference.subject
 
 
 def _release(old: Baseline, new: Baseline) -> int:
