@@ -18,6 +18,7 @@ from builder.definition.schema import DIALECT, json_schema
 from builder.release.record import BuildRecord
 from builder.release.statements import REFERENCE_MEASUREMENTS, ReferenceMeasurements
 from policies import reference as controls
+from policies.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
         "build-record.md": build_record(),
         "controls.md": controls.page(),
         "reference-measurements.schema.json": predicate_schema(),
+        "check-report.schema.json": report_schema(),
     }
 
 
@@ -221,9 +223,12 @@ RECORD_FIELDS = {
     "toolchain_packages": "packages of the toolchain tree: name, version, architecture",
     "root_packages": "packages of the root: name, version, architecture, SHA-256 of the .deb file",
     "initrd_packages": "packages of the initrd, the same",
+    "pruned": "for `root` and `initrd`: bytes, files, programs, set-id files and socket addresses before and after "
+    "pruning, and the packages that lost most; empty without pruning",
     "started": "start of the build, UTC",
     "finished": "end of the build, UTC",
     "disk": "digest of the unsigned disk image",
+    "policy": "digest of policy.json: packs, controls and waivers that the image was built to satisfy",
 }
 
 
@@ -250,15 +255,20 @@ def build_record() -> str:
 
 def predicate_schema() -> str:
     """The JSON Schema of the reference-measurements predicate."""
-    schema = json.decode(json.encode(json.schema(ReferenceMeasurements)))
+    heading = {"$id": f"{REFERENCE_MEASUREMENTS}/schema.json", "title": "bedplate reference measurements"}
+    return _schema(ReferenceMeasurements, heading)
+
+
+def report_schema() -> str:
+    """The JSON Schema of the report of `bedplate check`."""
+    return _schema(Report, {"title": "bedplate check report"})
+
+
+def _schema(kind: type, heading: Mapping[str, str]) -> str:
+    schema = json.decode(json.encode(json.schema(kind)))
     for definition in schema["$defs"].values():
         definition["description"] = " ".join(definition["description"].split()).replace("``", "")
-    document = {
-        "$schema": DIALECT,
-        "$id": f"{REFERENCE_MEASUREMENTS}/schema.json",
-        "title": "bedplate reference measurements",
-    }
-    return json.format(json.encode(document | schema), indent=2).decode() + "\n"
+    return json.format(json.encode({"$schema": DIALECT, **heading, **schema}), indent=2).decode() + "\n"
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # mkosi is there for its sandbox, in which every program of a tree runs.
 ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool", "swtpm", "tpm2-tools")
 
+# Apart from the others: it is large, and they change more often.
+BROWSER = ("chromium-headless-shell", "mkosi")
+
 
 def _tree(packages: Sequence[str]) -> Toolchain:
     try:
@@ -43,3 +46,9 @@ def toolchain() -> Toolchain:
 def test_tools() -> Toolchain:
     """A tree with the programs that only tests run."""
     return _tree(ORACLES)
+
+
+@pytest.fixture(scope="session")
+def browser_tools() -> Toolchain:
+    """A tree with a browser."""
+    return _tree(BROWSER)

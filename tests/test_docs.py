@@ -44,14 +44,21 @@ def test_there_are_pages_to_look_at() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["command-line.md", "image-yaml.md", "build-record.md", "controls.md", "reference-measurements.schema.json"],
+    [
+        "command-line.md",
+        "image-yaml.md",
+        "build-record.md",
+        "controls.md",
+        "reference-measurements.schema.json",
+        "check-report.schema.json",
+    ],
 )
 def test_a_generated_page_is_up_to_date(generator: ModuleType, name: str) -> None:
     assert (ROOT / "docs/reference" / name).read_text() == generator.pages()[name], "run: make reference"
 
 
 def test_every_generated_page_is_among_those_that_are_compared(generator: ModuleType) -> None:
-    assert len(generator.pages()) == 5
+    assert len(generator.pages()) == 6
 
 
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ Decisions that a reader of the output may wonder about:
 
 - Controls that passed are rules, not results of ``kind: "pass"``: GitHub's code scanning does not know ``kind`` and
   would open an alert for each of them. Which control came out how is in the run's property "outcomes".
-- Places in an image are relative to ROOT, INITRD, UKI, ESP and DISK, which are relative to IMAGE, which has no URI: an
-  image is not in the file system of whoever reads the report.
+- Places in an image are relative to ROOT, INITRD, UKI, ESP, XBOOTLDR and DISK, which are relative to IMAGE, which has
+  no URI: an image is not in the file system of whoever reads the report.
 - Every location has a region, because code scanning asks for one; where a whole file is meant it is line 1.
 - Code scanning tells results apart by the fingerprint ``primaryLocationLineHash`` alone. Ours is made of control and
   subject, which is what waivers name too, and stays when evidence, messages or other findings change.
@@ -42,6 +42,7 @@ _BASES: Final = {
     "initrd": "Files of the initrd, which is in the UKI.",
     "uki": "Sections of the UKI.",
     "esp": "Files of the EFI system partition.",
+    "xbootldr": "Files of the extended boot loader partition.",
     "disk": "Partitions of the disk image.",
 }
 _LINE: Final = re.compile(r"(?P<path>.+):(?P<line>[1-9][0-9]{0,8})", re.DOTALL)

@@ -34,7 +34,7 @@
 
   // A link to a control opens it, and lifts a filter that hides it.
   const follow = () => {
-    const target = byId(decodeURIComponent(location.hash.slice(1)));
+    const target = byId(location.hash.slice(1));
     const control = target && target.closest("details");
     if (target && target.closest("[hidden]")) {
       form.reset();
@@ -67,7 +67,8 @@
   addEventListener("afterprint", () => closed.forEach(({ element }) => { element.open = false; }));
 
   addEventListener("hashchange", follow);
+  // Not before: the browser goes to the target itself while it loads, and takes the focus away.
+  addEventListener("load", () => { if (location.hash) follow(); });
   form.hidden = false;
   filter();
-  if (location.hash) follow();
 })();

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import unquote
 
 import jsonschema
@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from policies.engine import run
+from policies.finding import Source
 from policies.pack import load
 from policies.presenters.sarif import sarif
 from tests.fact_trees import facts, program
@@ -126,6 +127,7 @@ def test_every_base_of_a_location_is_declared() -> None:
     used = {item["locations"][0]["physicalLocation"]["artifactLocation"]["uriBaseId"] for item in checked["results"]}
     assert used == {"ROOT", "INITRD", "IMAGE"}
     assert used < checked["originalUriBaseIds"].keys()
+    assert {source.upper() for source in get_args(Source)} <= checked["originalUriBaseIds"].keys()
 
 
 def test_a_hostile_name_is_data_in_address_and_message() -> None:

@@ -1,0 +1,194 @@
+"""The HTML report in a real browser: it loads nothing, filters, prints, and can be read in light and dark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from policies.presenters.html import html
+from tests.browser import Tab, chromium
+from tests.sample_reports import mixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from builder.mkosi.toolchain import Toolchain
+
+pytestmark = [pytest.mark.oracle, pytest.mark.integration]
+
+SHOWN = "[...document.querySelectorAll('#controls details:not([hidden]) .id')].map((id) => id.textContent)"
+ALL = ["ZOA-101", "ZOA-102", "ZOA-205", "ZOA-206", "ZOA-501", "ZOA-902", "ZOA-701", "ZOA-601"]
+OPEN = "[...document.querySelectorAll('details[open] .id')].map((id) => id.textContent)"
+SUMMARY = "document.getElementById('ZOA-206').closest('details').querySelector('summary')"
+# The smallest contrast of any text that is shown with what is behind it (WCAG 2.2, "contrast ratio").
+CONTRAST = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parse = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, weight, index) => {
+    const part = rgb[index] / 255;
+    return sum + weight * (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let worst = { ratio: 21, text: "" };
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest("script, style, option")) continue;
+    const pair = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < worst.ratio) worst = { ratio, text: walker.currentNode.data.trim() };
+  }
+  return worst;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_bytes(html(mixed()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(browser_tools: Toolchain, page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    profile = tmp_path_factory.mktemp("profile")
+    with Tab(browser_tools.command(chromium(profile), readable=[page.parent], writable=[profile])) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(browser: Tab, page: Path) -> Tab:
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    browser.call("Emulation.setEmulatedMedia", media="", features=[])
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    browser.open(page.as_uri())
+    return browser
+
+
+def filter_by(tab: Tab, field: str, value: str) -> list[str]:
+    tab.do(
+        f"document.getElementById('{field}').value = {value!r};"
+        f"document.getElementById('{field}').dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    )
+    shown: list[str] = tab.evaluate(SHOWN)
+    return shown
+
+
+def test_the_page_asks_for_itself_and_for_nothing_else(tab: Tab, page: Path) -> None:
+    assert [event["request"]["url"] for event in tab.happened("Network.requestWillBeSent")] == [page.as_uri()]
+
+
+def test_nothing_is_complained_about_and_no_name_runs(tab: Tab) -> None:
+    complaints = (
+        "Runtime.consoleAPICalled",
+        "Runtime.exceptionThrown",
+        "Log.entryAdded",
+        "Page.javascriptDialogOpening",
+    )
+    assert tab.happened(*complaints) == []
+    assert tab.evaluate("document.scripts.length") == 1
+    assert "<script>alert(1)</script>" in tab.evaluate("document.querySelector('.evidence').closest('ol').textContent")
+
+
+def test_the_policy_stops_what_is_not_ours(tab: Tab) -> None:
+    tab.evaluate(
+        "document.body.append(Object.assign(document.createElement('img'), { src: 'https://example.org/x.png' }))"
+    )
+    tab.do("document.body.setAttribute('onclick', 'document.title = 1') || document.body.click()")
+    assert len(tab.happened("Log.entryAdded")) == 2
+    assert tab.evaluate("document.title") == "Failed: node 1.2.3 · bedplate check"
+    assert [event["blockedReason"] for event in tab.happened("Network.loadingFailed")] == ["csp"]
+
+
+def test_all_controls_are_listed_and_those_with_findings_are_open(tab: Tab) -> None:
+    assert tab.evaluate(SHOWN) == ALL
+    assert tab.evaluate(OPEN) == ["ZOA-101", "ZOA-205", "ZOA-501"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("words", "zoa-205", ["ZOA-205"]),
+        ("words", "SSHD server", ["ZOA-101"]),
+        ("words", "50-default.conf", ["ZOA-205"]),
+        ("words", "no such words", []),
+        ("outcome", "waived", ["ZOA-601"]),
+        ("severity", "critical", ["ZOA-101", "ZOA-102", "ZOA-206", "ZOA-902"]),
+        ("door", "consoles", ["ZOA-205", "ZOA-206"]),
+    ],
+)
+def test_a_filter_shows_what_matches(tab: Tab, field: str, value: str, shown: list[str]) -> None:
+    assert filter_by(tab, field, value) == shown
+    assert tab.evaluate("document.getElementById('shown').value") == f"{len(shown)} of 8 controls"
+    assert tab.evaluate("document.getElementById('nothing').checkVisibility()") == (not shown)
+    tab.do("document.querySelector('button[type=reset]').click()")
+    assert tab.evaluate(SHOWN) == ALL
+
+
+def test_filters_narrow_each_other(tab: Tab) -> None:
+    filter_by(tab, "severity", "critical")
+    assert filter_by(tab, "outcome", "passed") == ["ZOA-102", "ZOA-206"]
+
+
+@pytest.mark.parametrize("width", [1600, 1040, 1000, 400])
+def test_a_link_to_a_control_opens_it_in_sight(tab: Tab, page: Path, width: int) -> None:
+    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    tab.open(f"{page.as_uri()}#ZOA-206")
+    assert "ZOA-206" in tab.evaluate(OPEN)
+    top, bottom = tab.evaluate(f"[{SUMMARY}.getBoundingClientRect().top, innerHeight]")
+    assert tab.evaluate("document.getElementById('filter').getBoundingClientRect().bottom") <= top < bottom
+    assert tab.evaluate(f"document.activeElement === {SUMMARY}")
+
+
+def test_a_link_to_a_control_lifts_the_filter_that_hides_it(tab: Tab) -> None:
+    filter_by(tab, "door", "accounts")
+    tab.do("location.hash = 'ZOA-206'")
+    assert "ZOA-206" in tab.evaluate(OPEN)
+    assert tab.evaluate(SHOWN) == ALL
+
+
+def test_the_keyboard_is_enough(tab: Tab) -> None:
+    tab.press("/", "/")
+    assert tab.evaluate("document.activeElement.id") == "words"
+    assert tab.evaluate("document.activeElement.value") == ""
+    tab.do("document.querySelector('details:not([open]) summary').focus()")
+    tab.press("Enter", "\r")
+    assert tab.evaluate(OPEN) == ["ZOA-101", "ZOA-102", "ZOA-205", "ZOA-501"]
+
+
+def test_without_scripts_everything_is_there_but_the_filter(tab: Tab, page: Path) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    tab.open(f"{page.as_uri()}#ZOA-206")
+    assert tab.evaluate(SHOWN) == ALL
+    assert "ZOA-206" in tab.evaluate(OPEN)
+    assert not tab.evaluate("document.getElementById('filter').checkVisibility()")
+
+
+def test_paper_shows_every_control_in_full(tab: Tab) -> None:
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    heights = tab.evaluate("[...document.querySelectorAll('.body')].map((body) => body.getBoundingClientRect().height)")
+    assert len(heights) == len(ALL)
+    assert min(heights) > 0
+    assert not tab.evaluate("document.getElementById('filter').checkVisibility()")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(tab: Tab, scheme: str) -> None:
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    tab.do("document.getElementById('open').click()")
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(251, 251, 249)") == (scheme == "light")
+    worst = tab.evaluate(CONTRAST)
+    assert worst["ratio"] >= 4.5, worst
