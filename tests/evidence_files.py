@@ -8,6 +8,8 @@ import json
 import struct
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from tests.attester import ALGORITHMS, PCRS, public_area, quote_attest, rsa_key, sized, tpmt_signature
 from tests.tpm_messages import pcr_selection
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 HARDWARE_REPORT_SIZE = 1184
+TPM_PCRS = {index: bytes([index]) * 32 for index in range(24)}
 
 
 def serialized_pcrs(pcrs: Mapping[str, Mapping[int, bytes]]) -> bytes:
@@ -97,3 +100,15 @@ def hcl_report(
     hardware = (bytes(offset) + digest).ljust(HARDWARE_REPORT_SIZE, b"\0")
     header = b"HCLA" + struct.pack("<IIII", version, len(hardware), 2, 0) + bytes(12)
     return header + hardware + struct.pack("<5I", 20 + len(claims), 1, kind, hash_type, len(claims)) + claims
+
+
+def tpm_evidence(**changes: object) -> dict[str, object]:
+    """The JSON of trustee's tpm attester."""
+    attest = quote_attest({"sha256": TPM_PCRS})
+    key = rsa_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    quote = {
+        "message": base64.b64encode(attest).decode(),
+        "signature": base64.b64encode(tpmt_signature(rsa_key(), attest)).decode(),
+        "pcrs": [value.hex() for value in TPM_PCRS.values()],
+    }
+    return {"ak_public": base64.b64encode(key).decode(), "tpm_quote": quote | changes}

@@ -138,7 +138,8 @@ def command(
     """Verify the evidence, compare it with every release, and say yes, or no with every reason.
 
     Evidence is recognised by its content: a quote of tpm2-tools (message, signature and PCR file, in any order), an
-    attestation of go-tpm-tools or go-attestation, the JSON of an Azure vTPM, or a NitroTPM document.
+    attestation of go-tpm-tools or go-attestation, the JSON of trustee, or a NitroTPM document. Of several quotes the
+    files stand together.
     """
     from builder.evidence.evidence_files import Grounds, recognise, verify_evidence  # noqa: PLC0415 -- fast --help
 

@@ -111,7 +111,7 @@ def subject(certificate: x509.Certificate) -> str:
         text = ""
     # Whoever made the certificate chose the name; it must not steer the terminal that shows it.
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return printable or f"certificate {certificate.serial_number:x}"
+    return printable or f"certificate {fingerprint(certificate)}"
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

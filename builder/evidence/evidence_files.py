@@ -5,7 +5,7 @@ quote of tpm2-tools    three files in any order: the message (``tpm2_quote -m``,
                        further quote of the same TPM follow those of the first
 go-tpm-tools           one protobuf file, with key, quotes and event log
 go-attestation         one JSON file, with key, quote and event log
-Azure vTPM             one JSON file (trustee), with quote and HCL report
+trustee                one JSON file, with quote and key, or of an Azure vTPM with quote and HCL report
 NitroTPM document      one COSE_Sign1
 
 A key that came with the evidence is used only if the caller says that it is trusted on first use.
@@ -26,7 +26,7 @@ from builder.evidence.quote import verify_quote
 from builder.evidence.signature import TpmSignature, parse_signature
 from builder.evidence.tpm2_tools import parse_marshaled_pcrs, parse_plain_pcrs, parse_serialized_pcrs, read_signature
 from builder.evidence.trust import TrustedAk, load_public_key, trust_on_first_use
-from builder.evidence.trustee import parse_azure_evidence
+from builder.evidence.trustee import parse_azure_evidence, parse_tpm_evidence
 from builder.release.statements import read_json
 
 if TYPE_CHECKING:
@@ -148,6 +148,9 @@ def _json(data: bytes) -> UntrustedQuotes:
         found = parse_go_attestation(data)
         quotes = tuple(UntrustedQuoteParts(item.attest, item.signature, item.pcrs) for item in found.quotes)
         return UntrustedQuotes(quotes, parse_public(found.ak_public), found.event_log or None)
+    if "ak_public" in value:
+        tpm = parse_tpm_evidence(data)
+        return UntrustedQuotes((UntrustedQuoteParts(tpm.attest, tpm.signature, tpm.pcrs),), tpm.key)
     azure = parse_azure_evidence(data)
     return UntrustedQuotes((UntrustedQuoteParts(azure.attest, azure.signature, azure.pcrs),), azure.report.ak)
 

@@ -27,7 +27,12 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.evidence.attest import parse_certify
@@ -162,12 +167,13 @@ def check_statement(ak: TrustedAk, signature: TpmSignature, statement: bytes, *,
     return check_signature(ak.key, signature, statement, allow_sha1=allow_sha1)
 
 
-def load_public_key(pem: bytes) -> PublicKey:
-    """An RSA or ECC public key from PEM. Raises InvalidInputError if it is something else."""
+def load_public_key(data: bytes) -> PublicKey:
+    """An RSA or ECC public key (SubjectPublicKeyInfo), PEM or DER. Raises InvalidInputError if it is something else."""
     try:
-        key = load_pem_public_key(pem)
+        pem = data.lstrip().startswith(b"-----")
+        key = load_pem_public_key(data) if pem else load_der_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInputError(f"attestation key: this is no PEM public key: {error}") from None
+        raise InvalidInputError(f"attestation key: this is no public key: {error}") from None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise InvalidInputError("attestation key: only RSA and ECC keys are supported")
     return key

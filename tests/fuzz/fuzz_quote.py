@@ -24,7 +24,7 @@ with atheris.instrument_imports():
     from builder.evidence.pcr_selection import composite_digest, select_values
     from builder.evidence.tpm2_tools import parse_marshaled_pcrs, parse_plain_pcrs, parse_serialized_pcrs
     from builder.evidence.tpm_wire import HASH_SIZES
-    from builder.evidence.trustee import parse_azure_evidence
+    from builder.evidence.trustee import parse_azure_evidence, parse_tpm_evidence
 
 
 def quote_and_values(data: bytes) -> None:
@@ -44,6 +44,7 @@ READERS = (
     parse_go_attestation,
     parse_azure_evidence,
     parse_hcl_report,
+    parse_tpm_evidence,
 )
 
 

@@ -13,6 +13,7 @@ from builder.errors import InvalidInputError, MalformedImageError, NotVerifiedEr
 from builder.evidence.attest import parse_quote
 from builder.evidence.azure import HardwareReportKind, parse_hcl_report
 from builder.evidence.evidence import EvidenceKind, evidence_of_document, evidence_of_quotes
+from builder.evidence.evidence_files import Grounds, recognise, verify_evidence
 from builder.evidence.go_tools import parse_go_attestation, parse_go_tpm_tools
 from builder.evidence.nitro import NitroKind, verify_document
 from builder.evidence.public_area import parse_public
@@ -20,7 +21,7 @@ from builder.evidence.quote import VerifiedQuote, verify_quote
 from builder.evidence.signature import parse_signature
 from builder.evidence.tpm2_tools import parse_marshaled_pcrs, parse_plain_pcrs, parse_serialized_pcrs, read_signature
 from builder.evidence.trust import TrustKind, trust_on_first_use
-from builder.evidence.trustee import parse_azure_evidence
+from builder.evidence.trustee import parse_azure_evidence, parse_tpm_evidence
 from tests.attester import (
     AT,
     NONCE,
@@ -35,6 +36,7 @@ from tests.attester import (
     tpmt_signature,
 )
 from tests.evidence_files import (
+    TPM_PCRS,
     field,
     go_quote,
     go_tpm_tools_file,
@@ -42,6 +44,7 @@ from tests.evidence_files import (
     hcl_report,
     marshaled_pcrs,
     serialized_pcrs,
+    tpm_evidence,
 )
 
 if TYPE_CHECKING:
@@ -298,6 +301,37 @@ def test_azure_evidence_is_verified_with_the_key_of_its_report(data: bytes) -> N
 def test_azure_evidence_that_is_none_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         parse_azure_evidence(data)
+
+
+def test_evidence_of_any_tpm_is_verified_with_the_key_that_came_along() -> None:
+    untrusted = recognise([json.dumps(tpm_evidence()).encode()])
+    grounds = Grounds(None, first_use=True, nitro_roots=(), at=AT)
+    found = verify_evidence(untrusted, NONCE, grounds)
+    assert found.pcrs == {"sha256": TPM_PCRS}
+    assert found.trust.kind == TrustKind.FIRST_USE
+    with pytest.raises(InvalidInputError, match="none is given"):
+        verify_evidence(untrusted, NONCE, replace(grounds, first_use=False))
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (tpm_evidence(pcrs=[]), "TPM evidence: it has 0 PCRs instead of 24"),
+        (tpm_evidence(pcrs=["xx"] * 24), "TPM evidence: a value is neither"),
+        (tpm_evidence(message="*"), "TPM evidence: a value is not base64"),
+        (tpm_evidence(signature=""), "TPM signature at offset 0x0: it is empty"),
+        (tpm_evidence() | {"ak_public": ""}, "this is no public key"),
+        (tpm_evidence() | {"tpm_quote": 1}, "TPM evidence: Expected"),
+    ],
+)
+def test_evidence_of_a_tpm_that_is_none_is_refused(value: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        recognise([json.dumps(value).encode()])
+
+
+def test_long_evidence_of_a_tpm_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="bytes are more than"):
+        parse_tpm_evidence(bytes((1 << 20) + 1))
 
 
 # Evidence

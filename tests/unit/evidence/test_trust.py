@@ -204,13 +204,14 @@ def test_a_certificate_is_read_from_pem_and_bounded() -> None:
         parse_certificate(bytes(MAX_CERTIFICATE + 1), "root")
 
 
-def test_a_pem_public_key_is_read() -> None:
+def test_a_public_key_is_read() -> None:
     key = ec_key().public_key()
-    assert load_public_key(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)) == key
+    for form in (Encoding.PEM, Encoding.DER):
+        assert load_public_key(key.public_bytes(form, PublicFormat.SubjectPublicKeyInfo)) == key
     other = ed25519.Ed25519PrivateKey.generate().public_key()
     with pytest.raises(InvalidInputError, match="only RSA and ECC"):
         load_public_key(other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    with pytest.raises(InvalidInputError, match="no PEM public key"):
+    with pytest.raises(InvalidInputError, match="no public key"):
         load_public_key(b"key")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from builder.evidence.cose import CoseAlgorithm, parse_sign1, verify_sign1
 from builder.export import corim
 from builder.measurement.pcr import Bank
 from signing import keys
+from tests.event_logs import PUBLIC
 from tests.export_subjects import secured, shown, unsecured
 
 GRAMMAR = Path(__file__).parents[2] / "vectors" / "corim" / "corim.cddl"
 CURVES = {keys.Algorithm.ECDSA_P256_SHA256: "P-256", keys.Algorithm.ECDSA_P384_SHA384: "P-384"}
-# Test data of other projects, which are not part of this one.
-FIXTURES = Path(os.environ.get("BEDPLATE_FIXTURES", "fixtures"))
-VERAISON = FIXTURES / "veraison+corim"
+# Test data of another project, which are not part of this one.
+VERAISON = PUBLIC / "veraison+corim"
 
 
 def private(algorithm: keys.Algorithm) -> ec.EllipticCurvePrivateKey:
