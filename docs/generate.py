@@ -13,6 +13,7 @@ import click
 from msgspec import json
 
 from builder.cli.group import VERBS, bedplate
+from builder.compare.difference import Report as DiffReport
 from builder.definition.kernel import DOORS, OWNED
 from builder.definition.schema import DIALECT, json_schema
 from builder.release.record import BuildRecord
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         "build-record.md": build_record(),
         "controls.md": controls.page(),
         "reference-measurements.schema.json": predicate_schema(),
+        "diff.schema.json": diff_schema(),
         "check-report.schema.json": report_schema(),
     }
 
@@ -269,6 +271,11 @@ def _schema(kind: type, heading: Mapping[str, str]) -> str:
     for definition in schema["$defs"].values():
         definition["description"] = " ".join(definition["description"].split()).replace("``", "")
     return json.format(json.encode({"$schema": DIALECT, **heading, **schema}), indent=2).decode() + "\n"
+
+
+def diff_schema() -> str:
+    """The JSON Schema of what `bedplate diff --format json` prints."""
+    return _schema(DiffReport, {"title": "bedplate diff"})
 
 
 if __name__ == "__main__":

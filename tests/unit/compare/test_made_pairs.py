@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -64,7 +64,7 @@ def configured(options: str) -> Recipe:
     )
 
 
-def without(mapping: dict[object, object], *keys: object) -> dict[object, object]:
+def without(mapping: dict[Any, Any], *keys: object) -> dict[Any, Any]:
     return {key: value for key, value in mapping.items() if key not in keys}
 
 
@@ -181,8 +181,8 @@ PAIRS = (
     ),
     Pair(
         "signer", BASE.but(keys="two", enrolled=("one", "two")), {"measurements", "uki-signature"}, (7,),
-        ((r"the UKI is (no longer )?signed with 'CN=node db' \(\w{8}\), the UKI is (no longer )?signed with 'CN=node db'"
-         r" \(\w{8}\), so PCR 7 \(Secure Boot enabled\) moved; .*"),),
+        ((r"the UKI is (no longer )?signed with 'CN=node db' \(\w{8}\), the UKI is (no longer )?signed with"
+         r" 'CN=node db' \(\w{8}\), so PCR 7 \(Secure Boot enabled\) moved; .*"),),
         old=BASE.but(enrolled=("one", "two")),
     ),
     Pair(
@@ -245,8 +245,8 @@ PAIRS = (
         (), old=BASE.but(policy=VERDICT),
     ),
     Pair(
-        "policy-verdict", BASE.but(policy=PolicyVerdict(passed=False, outcomes={"ZOA-101": "failed"}, waivers={})), {"policy"}, (), (),
-        old=BASE.but(policy=PolicyVerdict(passed=True, outcomes={"ZOA-101": "passed"}, waivers={})),
+        "policy-verdict", BASE.but(policy=dataclasses.replace(VERDICT, passed=False)), {"policy"}, (), (),
+        old=BASE.but(policy=VERDICT),
     ),
     Pair("toolchain-only", BASE.with_package("mkosi", "25.4", "toolchain"), {"toolchain"}, (), (),
          notes=frozenset({"upgrade"})),
