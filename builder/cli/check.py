@@ -80,13 +80,21 @@ def command(
     from msgspec.structs import replace  # noqa: PLC0415
 
     from builder import __version__  # noqa: PLC0415
-    from builder.release.check import read_facts  # noqa: PLC0415
+    from builder.files import sha256_file  # noqa: PLC0415
+    from builder.release.check import find_image, read_facts  # noqa: PLC0415
     from policies.engine import run  # noqa: PLC0415
     from policies.waiver import load as load_waivers  # noqa: PLC0415
 
     waivers = [waiver for path in waiver_files for waiver in load_waivers(path)]
     report = run(read_facts(image), selection, waivers, today=dt.datetime.now(tz=dt.UTC).date())
-    report = replace(report, bedplate=__version__, packs=summaries(packs or (_DEFAULT_PACK,)))
+    disk = find_image(image)
+    report = replace(
+        report,
+        # Text does not show it, and to read all of a large image takes longer than the rest.
+        digest=None if disk is None or (output_format is ReportFormat.TEXT and not report_files) else sha256_file(disk),
+        bedplate=__version__,
+        packs=summaries(packs or (_DEFAULT_PACK,)),
+    )
     write(report, report_files)
     click.echo(render(report, output_format), nl=False)
     if not report.passed:

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from policies.facts import Facts
 
 
-def read_facts(path: Path) -> Facts:
-    """The facts of a disk or file system image, of the one disk in a release directory, or of a directory tree.
+def find_image(path: Path) -> Path | None:
+    """The image that ``path`` is, or the one disk in a release or build; None for a directory tree.
 
-    A directory with os-release, /etc or /usr in it is a tree, else a release. Raises InvalidInputError if a release
-    does not hold exactly one disk image, and what the readers of images raise.
+    A directory with /etc or /usr in it is a tree, else a release. Raises InvalidInputError if a release does not hold
+    exactly one disk image.
     """
     if not path.is_dir():
-        return _of_image(path)
+        return path
     if any((path / name).exists() for name in ("etc", "usr")):
-        return facts_of_tree(path)
+        return None
     # A release also holds NAME.root.raw and NAME.root-verity.raw, copies of the disk's partitions.
     disks = [disk for disk in sorted(path.glob("*.raw")) if not disk.name.endswith((".root.raw", ".root-verity.raw"))]
     if len(disks) != 1:
@@ -33,7 +33,16 @@ def read_facts(path: Path) -> Facts:
             f"{path} is neither a root directory nor a release: it holds {len(disks)} disk images, expected 1",
             hint="name the .raw file itself",
         )
-    return _of_image(disks[0])
+    return disks[0]
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts of a disk or file system image, of the one disk in a release directory, or of a directory tree.
+
+    Raises what :func:`find_image` and the readers of images raise.
+    """
+    image = find_image(path)
+    return facts_of_tree(path) if image is None else _of_image(image)
 
 
 def _of_image(path: Path) -> Facts:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+import zstandard
 from click.testing import CliRunner, Result
 
 from builder.cli.group import bedplate
 
-if TYPE_CHECKING:
-    from pathlib import Path
+VECTORS = Path(__file__).parents[2] / "vectors" / "image"
 
 
 def invoke(*arguments: object) -> Result:
@@ -133,3 +134,16 @@ def test_an_explanation_is_no_report(options: tuple[str, str]) -> None:
     shown = invoke("--explain", "ZOA-101", *options)
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert "make no report" in shown.stderr
+
+
+def test_a_report_names_the_image_by_its_digest(pack: Path, tmp_path: Path) -> None:
+    image = tmp_path / "release" / "node_1.raw"
+    image.parent.mkdir()
+    image.write_bytes(zstandard.ZstdDecompressor().decompress((VECTORS / "root.erofs.zst").read_bytes()))
+    for named in (image, image.parent):
+        report = json.loads(invoke(named, "--pack", pack, "--format", "json").stdout)
+        assert report["digest"] == hashlib.sha256(image.read_bytes()).hexdigest()
+
+
+def test_a_tree_has_no_digest(root: Path, pack: Path) -> None:
+    assert json.loads(invoke(root, "--pack", pack, "--format", "json").stdout)["digest"] is None
