@@ -277,3 +277,19 @@ def test_a_serial_number_that_is_not_positive_is_no_reason_for_a_warning() -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert parse_certificate(negative, "certificate").signature == issued.certificate.signature
+
+
+def test_the_authority_of_a_cloud_may_have_usages_and_places_of_its_own() -> None:
+    """As Google's: the authorities are for endorsement keys, the leaf has an extension of the maker, and is RSA's."""
+    usage = (x509.ExtendedKeyUsage([x509.ObjectIdentifier("2.23.133.8.1")]), False)
+    place = x509.AccessDescription(
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.48.2"), x509.UniformResourceIdentifier("http://ca.example/ca.crt")
+    )
+    access = (x509.AuthorityInformationAccess([place]), False)
+    makers = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.1.21"), b"\x30\x00"), False)
+    sha256 = hashes.SHA256()
+    root = issue("EK/AK CA Root", key=rsa_key("root"), authority=True, digest=sha256, extensions=[usage])
+    middle = issue("EK/AK CA", root, key=rsa_key("middle"), authority=True, digest=sha256, extensions=[usage, access])
+    leaf = issue("instance", middle, key=ec_key("instance"), digest=sha256, extensions=[access, makers])
+    chain = [middle.certificate, root.certificate]
+    assert trust_certificate(leaf.certificate, chain, [root.certificate], AT).trust.kind is TrustKind.CERTIFICATE
