@@ -17,8 +17,8 @@ Outcome = Literal["passed", "failed", "waived", "crashed", "deferred", "not-appl
 class WaivedFinding(Struct, frozen=True, kw_only=True):
     """A finding that does not count, and why."""
 
-    finding: Finding
-    waiver: Waiver
+    finding: Annotated[Finding, Meta(description="What was found.")]
+    waiver: Annotated[Waiver, Meta(description="Who answers for it, why and until when.")]
 
 
 class Explanation(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from policies.presenters.arrangement import count, subject_of
 from policies.presenters.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from policies.finding import Evidence, Finding
     from policies.report import Explanation, Report, Result
@@ -35,6 +35,7 @@ Json = dict[str, Any]
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS: Final = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
+_PROBLEMS: Final = {"critical": "error", "high": "error", "medium": "warning", "low": "recommendation"}
 # Code scanning calls more than 9.0 critical, from 7.0 high, from 4.0 medium, and what is below low.
 _SCORES: Final = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0"}
 _BASES: Final = {
@@ -80,7 +81,7 @@ def _rule(result: Result) -> Json:
             "tags": ["security", result.door],
             # What a control says is read from the image, not guessed.
             "precision": "high",
-            "problem.severity": "error" if _LEVELS[result.severity] == "error" else "warning",
+            "problem.severity": _PROBLEMS[result.severity],
             "security-severity": _SCORES[result.severity],
             "pack": result.pack,
             "parameters": result.parameters,
@@ -88,7 +89,7 @@ def _rule(result: Result) -> Json:
     }
 
 
-def _help(explanation: Explanation, form: str, escape: Any = str) -> str:
+def _help(explanation: Explanation, form: str, escape: Callable[[str], str] = str) -> str:
     sections = {
         "What it checks": explanation.looks_at,
         "Why it matters": explanation.rationale,
