@@ -26,6 +26,7 @@ _LOADER_CONF: Final = "/loader/loader.conf"
 _GRUB_CONFIGURATION: Final = re.compile(r"(.*/)?grub[^/]*\.cfg", re.IGNORECASE)
 _GRUB_KERNEL: Final = frozenset({"linux", "linux16", "linuxefi", "chainloader", "multiboot", "multiboot2", "kernel"})
 _GRUB_INITRD: Final = frozenset({"initrd", "initrd16", "initrdefi"})
+_GRUB_KEYWORDS: Final = frozenset({"{", "}", "then", "else", "do"})
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
 
 
@@ -146,14 +147,25 @@ def _commands(file: BootFile, gaps: Gaps) -> Iterator[tuple[int, list[str]]]:
         if pending.endswith("\\"):
             pending = pending[:-1] + " "
             continue
-        for part in pending.split(";"):
-            try:
-                words = shlex.split(part, comments=True)
-            except ValueError:
-                words = part.split()
-            if words:
-                yield first, words
+        yield from ((first, words) for part in pending.split(";") for words in _words(part))
         pending = ""
+
+
+def _words(text: str) -> Iterator[list[str]]:
+    """The commands of a piece of a line, each as words: what is in braces, or behind a keyword, is one of its own."""
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError:
+        words = text.split()
+    command: list[str] = []
+    for word in words:
+        if word not in _GRUB_KEYWORDS:
+            command.append(word)
+        elif command:
+            yield command
+            command = []
+    if command:
+        yield command
 
 
 def _lines(file: BootFile, gaps: Gaps) -> list[str]:
