@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from builder.definition.model import DEFAULT_PACKS, Profile
 from builder.files import mapped, sha256_file
 from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition, replace_uki
 from builder.image.uki import read_uki
-from builder.release.layout import BUILD_RECORD, STATEMENTS, Names
+from builder.release.layout import BUILD_RECORD, POLICY, STATEMENTS, Names
 from builder.release.record import encode_record, load_record
 from builder.release.statements import PAYLOAD_TYPE, SHORT_NAMES
+from policies.policy import encode as encode_policy
+from policies.policy import settle
 from signing import dsse, envelope_json
 from tests.uki_builder import Section, append_sections
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from builder.mkosi.toolchain import Toolchain
+    from builder.release.record import BuildRecord
+    from policies.policy import Policy
     from signing.signer import Signer
 
 STEM = "inference-node_1.0.0_x86-64"
@@ -125,8 +130,15 @@ def variant(built: Path, target: Path, toolchain: Toolchain, edits: Mapping[str,
         replace_uki(raw, append_sections(stub, [Section(name, content) for name, content in sections.items()]))
     profile = "development" if b"VARIANT_ID=development" in sections[".osrel"] else "production"
     record = msgspec.structs.replace(load_record(built), disk=sha256_file(disk), profile=profile)
-    (target / BUILD_RECORD).write_bytes(encode_record(record))
-    return target
+    return with_policy(target, record, settle([DEFAULT_PACKS[Profile(profile)]], target))
+
+
+def with_policy(build: Path, record: BuildRecord, policy: Policy) -> Path:
+    """The build in a directory, with this policy."""
+    (build / POLICY).write_bytes(encode_policy(policy))
+    record = msgspec.structs.replace(record, policy=sha256_file(build / POLICY))
+    (build / BUILD_RECORD).write_bytes(encode_record(record))
+    return build
 
 
 def digest(content: bytes) -> dict[str, str]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builder.definition.model import Profile
 from builder.errors import InvalidInputError, NotVerifiedError, ToolFailedError
+from builder.files import sha256_file
 from builder.process import run
 from builder.progress import Silent
 from builder.release.keyring import generate_keyring, load_keyring, load_trusted
-from builder.release.layout import BUILD_RECORD, INVENTORY
+from builder.release.layout import BUILD_RECORD, INVENTORY, POLICY
+from builder.release.record import load_record
 from builder.release.sign import sign_build
-from builder.release.statements import PROVENANCE, REFERENCE_MEASUREMENTS, SHORT_NAMES
+from builder.release.statements import PROVENANCE, SHORT_NAMES
 from builder.release.verify import verify_release
+from policies.policy import encode, settle
 from signing.keys import Algorithm
-from tests.releases import NAMES, bedplate, variant
+from tests.releases import NAMES, bedplate, variant, with_policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +40,11 @@ SUBJECTS = (
     NAMES.root_verity,
     NAMES.root,
     INVENTORY,
+    "policy-report.json",
+    "policy-report.sarif",
+    "policy.json",
     "reference-values.json",
+    "report.html",
     "secure-boot/KEK.esl",
     "secure-boot/PK.esl",
     "secure-boot/db.esl",
@@ -57,7 +66,8 @@ def test_the_command_verifies_a_release(release: Path, keyring: Path) -> None:
     shown = bedplate("verify", release, "--trust", keyring / "release.pub")
     assert (shown.status, shown.stderr) == (0, "")
     assert shown.stdout.startswith("verified: inference-node 1.0.0 x86-64, profile production\n")
-    assert "9, every digest as signed" in shown.stdout
+    assert f"{len(SUBJECTS)}, every digest as signed" in shown.stdout
+    assert re.search(r"  policy       zero-operator-access: (\d+) controls, \1 passed, the same again on", shown.stdout)
 
 
 def test_the_command_tells_in_json_what_it_verified(release: Path, keyring: Path) -> None:
@@ -65,6 +75,8 @@ def test_the_command_tells_in_json_what_it_verified(release: Path, keyring: Path
     assert told["verified"] is True
     assert told["image"]["version"] == "1.0.0"
     assert [file["name"] for file in told["files"]] == list(SUBJECTS)
+    assert told["verdict"]["verificationResult"] == "PASSED"
+    assert told["verdict"]["verifiedLevels"] == ["BEDPLATE_DATA_AT_REST", "BEDPLATE_ZERO_OPERATOR_ACCESS"]
     assert told["key_ids"] == [load_trusted(keyring / "release.pub").key_id]
 
 
@@ -97,9 +109,62 @@ def test_a_release_of_other_keys_is_not_written_over(release: Path, built: Path,
 def test_a_build_that_was_changed_is_not_signed(built: Path, keyring: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / BUILD_RECORD).write_bytes((built / BUILD_RECORD).read_bytes())
+    (tmp_path / "build" / POLICY).write_bytes((built / POLICY).read_bytes())
     (tmp_path / "build" / NAMES.disk).write_bytes(b"another disk")
     with pytest.raises(InvalidInputError, match="is not the image that was built: its digest differs"):
         sign_build(tmp_path / "build", load_keyring(keyring), Silent())
+
+
+def test_a_build_whose_policy_was_changed_is_not_signed(built: Path, keyring: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(built, build)
+    (build / POLICY).write_bytes(encode(settle(["development"], tmp_path)))
+    with pytest.raises(InvalidInputError, match=r"policy\.json is not the policy that was built for"):
+        sign_build(build, load_keyring(keyring), Silent())
+
+
+def test_a_production_image_with_a_weaker_policy_is_not_signed(built: Path, keyring: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "build")
+    build = with_policy(tmp_path / "build", load_record(built), settle(["development"], tmp_path))
+    with pytest.raises(NotVerifiedError) as caught:
+        sign_build(build, load_keyring(keyring), Silent())
+    assert caught.value.problems == ("policy verdict: the image was not checked by the pack zero-operator-access",)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "build"]
+
+
+def test_a_release_by_another_policy_is_not_taken_for_this_one(
+    release: Path, built: Path, keyring: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(built, tmp_path / "build")
+    policy = settle(["zero-operator-access", "hardened-kernel"], tmp_path)
+    build = with_policy(tmp_path / "build", load_record(built), policy)
+    with pytest.raises(InvalidInputError, match="is there already, and is not the release of this build by these keys"):
+        sign_build(build, load_keyring(keyring), Silent(), output=release)
+
+
+def test_an_image_with_a_way_in_is_not_signed_and_every_finding_is_shown(
+    built: Path, toolchain: Toolchain, keyring: Path, tmp_path: Path
+) -> None:
+    edits = {".cmdline": lambda text: text.rstrip(b"\0") + b" console=ttyS0 systemd.debug_shell\0"}
+    unsigned = variant(built, tmp_path / "unsigned", toolchain, edits)
+    shown = bedplate("sign", unsigned, "--keys", keyring)
+    assert (shown.status, shown.stdout) == (1, "")
+    assert "console=ttyS0" in shown.stderr
+    assert "systemd.debug_shell" in shown.stderr
+    assert re.search(r"^no: inference-node 1\.0\.0, \d+ controls: ", shown.stderr, re.MULTILINE)
+    assert "error: the signed image of inference-node 1.0.0 does not satisfy its policy\n" in shown.stderr
+    assert "deferred" not in shown.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "unsigned"]
+
+
+def test_the_reports_of_a_release_are_of_its_image(release: Path) -> None:
+    report = json.loads((release / "policy-report.json").read_bytes())
+    assert (report["passed"], report["digest"]) == (True, sha256_file(release / NAMES.disk))
+    assert report["policy"] == sha256_file(release / POLICY)
+    assert {result["outcome"] for result in report["results"]} == {"passed"}
+    sarif = json.loads((release / "policy-report.sarif").read_bytes())
+    assert sarif["version"] == "2.1.0"
+    assert report["digest"] in (release / "report.html").read_text()
 
 
 def development(text: bytes) -> bytes:
@@ -211,7 +276,7 @@ def cosign(test_tools: Toolchain, release: Path, keyring: Path, tmp_path: Path) 
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("predicate_type", [REFERENCE_MEASUREMENTS, PROVENANCE], ids=SHORT_NAMES.get)
+@pytest.mark.parametrize("predicate_type", SHORT_NAMES, ids=SHORT_NAMES.get)
 def test_cosign_accepts_every_file_by_bundle_and_by_envelope(cosign: Cosign, predicate_type: str) -> None:
     for name in SUBJECTS:
         assert "Verified OK" in cosign.verify_bundle(predicate_type, cosign.release / name)
@@ -219,7 +284,7 @@ def test_cosign_accepts_every_file_by_bundle_and_by_envelope(cosign: Cosign, pre
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("predicate_type", [REFERENCE_MEASUREMENTS, PROVENANCE], ids=SHORT_NAMES.get)
+@pytest.mark.parametrize("predicate_type", SHORT_NAMES, ids=SHORT_NAMES.get)
 def test_cosign_refuses_a_changed_file(cosign: Cosign, predicate_type: str) -> None:
     changed = cosign.folder / "db.esl"
     content = bytearray((cosign.release / "secure-boot/db.esl").read_bytes())

@@ -18,8 +18,9 @@ from builder.image.inventory_file import pack, unpack
 from builder.image.uki import read_uki
 from builder.release.keyring import Keyring, generate_keyring, load_keyring
 from builder.release.layout import INVENTORY, REFERENCE_VALUES, STATEMENTS
-from builder.release.statements import PAYLOAD_TYPE
+from builder.release.statements import PAYLOAD_TYPE, SHORT_NAMES
 from builder.release.verify import verify_release
+from policies.policy import encode, settle
 from signing import dsse, envelope_json
 from signing.errors import InvalidRequestError
 from signing.keys import Algorithm
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-BUNDLES = ("provenance.sigstore.json", "reference-measurements.sigstore.json")
+BUNDLES = ("provenance.sigstore.json", "reference-measurements.sigstore.json", "policy-verdict.sigstore.json")
+NAMES_OF_STATEMENTS = tuple(SHORT_NAMES.values())
 DIGEST = r"SHA-256 is [0-9a-f]{64}, signed was [0-9a-f]{64}"
 
 
@@ -66,7 +68,10 @@ def assert_problems(found: list[str], *expected: str) -> None:
 )
 def test_a_byte_of_the_disk_is_told_with_its_block(copy: Copy, keys: Keyring, part: str, problem: str) -> None:
     copy.flip(NAMES.disk, place_of(copy.directory / NAMES.disk, part))
-    assert_problems(problems_of(copy.directory, keys), f"{NAMES.disk}: {DIGEST}", f"{NAMES.disk}: {problem}")
+    found = problems_of(copy.directory, keys)
+    assert_problems(found[:2], f"{NAMES.disk}: {DIGEST}", f"{NAMES.disk}: {problem}")
+    assert found[2].startswith("policy verdict: the image does not satisfy its policy, says bedplate")
+    assert "policy-report.json: results.ZOA-701.outcome is passed, the image gives failed" in found
 
 
 def test_a_byte_of_the_uki_in_the_disk_is_told_with_every_value_that_it_moves(copy: Copy, keys: Keyring) -> None:
@@ -133,7 +138,7 @@ def test_every_mismatch_is_told(copy: Copy, keys: Keyring) -> None:
     assert told >= {NAMES.root, NAMES.uki, "secure-boot/PK.esl", INVENTORY, "notes.txt"}
 
 
-@pytest.mark.parametrize("line", [0, 1])
+@pytest.mark.parametrize("line", range(len(NAMES_OF_STATEMENTS)))
 @pytest.mark.parametrize("member", ["payload", "sig"])
 def test_a_byte_of_a_statement_makes_it_untrusted(copy: Copy, keys: Keyring, line: int, member: str) -> None:
     envelopes = list(envelope_json.decode_lines((copy.directory / STATEMENTS).read_bytes()))
@@ -149,7 +154,7 @@ def test_a_byte_of_a_statement_makes_it_untrusted(copy: Copy, keys: Keyring, lin
         other = dataclasses.replace(signature, signature=bytes(changed))
         envelopes[line] = dataclasses.replace(envelope, signatures=(other,))
     copy.write(STATEMENTS, envelope_json.encode_lines(envelopes))
-    name = ("reference-measurements", "provenance")[line]
+    name = NAMES_OF_STATEMENTS[line]
     assert_problems(
         problems_of(copy.directory, keys),
         rf"{STATEMENTS} line {line + 1}: 0 of 1 trusted keys signed this envelope, 1 must have",
@@ -242,20 +247,19 @@ def test_statements_of_another_key_are_refused(copy: Copy, keys: Keyring, tmp_pa
     copy.edit_statements(load_keyring(tmp_path / "other").release, lambda _name, statement: statement)
     assert_problems(
         problems_of(copy.directory, keys),
-        *(rf"{STATEMENTS} line {line}: 0 of 1 trusted keys signed this envelope, 1 must have" for line in (1, 2)),
-        rf"{STATEMENTS}: no trusted reference-measurements statement",
-        rf"{STATEMENTS}: no trusted provenance statement",
+        *(rf"{STATEMENTS} line {line}: 0 of 1 trusted keys signed this envelope, 1 must have" for line in (1, 2, 3)),
+        *(f"{STATEMENTS}: no trusted {name} statement" for name in NAMES_OF_STATEMENTS),
     )
 
 
-@pytest.mark.parametrize("foreign", [0, 1], ids=["reference-measurements", "provenance"])
+@pytest.mark.parametrize("foreign", range(len(NAMES_OF_STATEMENTS)), ids=NAMES_OF_STATEMENTS)
 def test_statements_of_two_releases_do_not_make_one(
     copy: Copy, keys: Keyring, other_release: Path, foreign: int
 ) -> None:
     own, other = (
         (path / STATEMENTS).read_bytes().splitlines(keepends=True) for path in (copy.directory, other_release)
     )
-    copy.write(STATEMENTS, b"".join(other[line] if line == foreign else own[line] for line in (0, 1)))
+    copy.write(STATEMENTS, b"".join(other[line] if line == foreign else own[line] for line in range(len(own))))
     found = problems_of(copy.directory, keys)
     assert found[0] == f"{STATEMENTS}: the statements are about different files"
 
@@ -267,8 +271,9 @@ def test_all_statements_of_another_release_are_refused_file_by_file(
         copy.write(name, (other_release / name).read_bytes())
     found = problems_of(copy.directory, keys)
     assert {problem.split(":")[0] for problem in found} == {
-        NAMES.disk, NAMES.uki, REFERENCE_VALUES, "reference measurements", INVENTORY,
-    } - {INVENTORY}  # fmt: skip
+        NAMES.disk, NAMES.uki, REFERENCE_VALUES, "reference measurements",
+        "policy-report.json", "policy-report.sarif", "report.html",
+    }  # fmt: skip
 
 
 def test_a_threshold_of_two_needs_the_same_two_keys(copy: Copy, keys: Keyring, tmp_path: Path) -> None:
@@ -388,6 +393,56 @@ def test_a_good_signature_does_not_make_a_lie_true(
     copy.sign_digests(keys.release)
     found = problems_of(copy.directory, keys)
     assert_problems(found[:1], expected)
+
+
+def test_a_release_without_a_verdict_is_refused(copy: Copy, keys: Keyring) -> None:
+    lines = (copy.directory / STATEMENTS).read_bytes().splitlines(keepends=True)
+    copy.write(STATEMENTS, b"".join(lines[:2]))
+    assert_problems(problems_of(copy.directory, keys), f"{STATEMENTS}: no trusted policy-verdict statement")
+
+
+def _edit_verdict(copy: Copy, keys: Keyring, **changes: Any) -> None:
+    def edit(name: str, statement: dict[str, Any]) -> dict[str, Any]:
+        return statement | {"predicate": statement["predicate"] | changes} if name == "policy-verdict" else statement
+
+    copy.edit_statements(keys.release, edit)
+
+
+def test_a_verdict_of_no_is_refused_though_it_is_signed(copy: Copy, keys: Keyring) -> None:
+    _edit_verdict(copy, keys, verificationResult="FAILED", verifiedLevels=["FAILED"])
+    found = problems_of(copy.directory, keys)
+    assert found[0] == "policy verdict: it is FAILED, expected PASSED"
+    assert "policy verdict: verificationResult is FAILED, the release gives PASSED" in found
+
+
+def test_a_verdict_on_another_image_is_refused(copy: Copy, keys: Keyring, other_release: Path) -> None:
+    """The whole verdict of another release by the same keys, put on the files of this one."""
+    predicate = json.loads(envelope_json.decode_lines((other_release / STATEMENTS).read_bytes())[2].payload)[
+        "predicate"
+    ]
+    _edit_verdict(copy, keys, **predicate)
+    found = problems_of(copy.directory, keys)
+    for place in ("image", "report"):
+        expected = f"policy verdict: https://bedplate.dev/policy-verdict/v1.{place}.digest.sha256 is "
+        assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_a_verdict_by_another_policy_is_refused(copy: Copy, keys: Keyring) -> None:
+    """A signer may be talked into asking for less; a verifier is not."""
+    copy.write("policy.json", encode(settle(["development"], copy.directory)))
+    copy.sign_digests(keys.release)
+    found = problems_of(copy.directory, keys)
+    assert "policy verdict: the image was not checked by the pack zero-operator-access" in found
+    assert any(problem.startswith("policy verdict: policy.digest.sha256 is ") for problem in found)
+
+
+def test_a_verifier_may_ask_for_more_packs(release: Path, keyring: Path) -> None:
+    trust = ("--trust", keyring / "release.pub")
+    assert bedplate("verify", release, *trust, "--require-pack", "data-at-rest").status == 0
+    shown = bedplate("verify", release, *trust, "--require-pack", "hardened-kernel")
+    assert shown.status == 1
+    assert shown.problems == ["policy verdict: the image was not checked by the pack hardened-kernel"]
+    assert bedplate("verify", release, *trust, "--require-pack", "no-such-pack").status == 2
 
 
 def test_a_signed_name_that_the_image_does_not_bear_is_told(copy: Copy, keys: Keyring) -> None:
