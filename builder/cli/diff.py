@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     help="Public key (PEM) that must have signed both releases; may be given several times.",
 )
 @click.option("--manifests", is_flag=True, help="Compare statements and inventories only; open no image.")
+@click.option("--deep", is_flag=True, help="Compare changed files by their content; opens both images.")
 @click.option("--full", is_flag=True, help="In text, show every difference with all of its fields.")
 @format_option
 @click.pass_context
@@ -45,6 +46,7 @@ def command(
     output_format: Format,
     *,
     manifests: bool,
+    deep: bool,
     full: bool,
 ) -> None:
     """Compare OLD with NEW: releases, a release's statements or reference values alone, or disk images of anybody's.
@@ -56,6 +58,8 @@ def command(
     from builder.compare.baselines import compare  # noqa: PLC0415
     from builder.compare.difference import Verdict  # noqa: PLC0415
 
+    if deep and manifests:
+        raise click.UsageError("--deep opens images, --manifests opens none")
     keys = []
     if trusted:
         from builder.release.keyring import load_trusted  # noqa: PLC0415
@@ -63,6 +67,10 @@ def command(
         keys = [load_trusted(path) for path in trusted]
     sides = [read_baseline(path, keys, images=not manifests) for path in (old, new)]
     report = compare(*sides)
+    if deep:
+        from builder.baseline.deepen import deepen  # noqa: PLC0415
+
+        report = deepen(report, old, new)
     for side in (report.old, report.new):
         to_stderr("".join(f"warning: {side.place}: {remark}\n" for remark in side.remarks))
     _print(report, output_format, full=full)

@@ -87,7 +87,7 @@ def _by_package(differences: Sequence[Difference]) -> Iterator[Branch]:
     for difference in differences:
         groups.setdefault((difference.area or "", difference.package or "no package"), []).append(difference)
     for (area, package), group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        noted = [_difference(item, full=False) for item in group if item.notes]
+        noted = [_difference(item, full=False) for item in group if item.notes or item.children]
         alone = [_difference(group[0], full=False)] if len(group) == 1 and not noted else []
         yield Branch(f"{area}, {package}: {_counts(group)}", (*noted, *alone))
 

@@ -41,7 +41,7 @@ def entries(signature_lists: bytes) -> tuple[EnrolledEntry, ...]:
 def signature_certificates(signatures: Sequence[bytes]) -> tuple[Certificate, ...]:
     """The certificates in Authenticode signatures (PKCS #7), unverified. Raises MalformedSignatureError."""
     found = (data for signature in signatures for data in pkcs7.parse(signature).certificates)
-    return tuple(_certificate(data, "a certificate of the UKI's signature") for data in found)
+    return tuple(certificate_of(data, "a certificate of the UKI's signature") for data in found)
 
 
 def _entries(signature_lists: bytes) -> Iterator[EnrolledEntry]:
@@ -49,14 +49,15 @@ def _entries(signature_lists: bytes) -> Iterator[EnrolledEntry]:
         for entry in one.entries:
             digest = hashlib.sha256(entry.data).hexdigest()
             if one.type is SignatureType.X509:
-                certificate = _certificate(entry.data, "an enrolled certificate")
+                certificate = certificate_of(entry.data, "an enrolled certificate")
                 yield EnrolledEntry(certificate.name, str(entry.owner), digest, certificate.details)
             else:
                 words = f"{one.type.name} {entry.data[:_SHOWN].hex()}"
                 yield EnrolledEntry(words, str(entry.owner), digest)
 
 
-def _certificate(data: bytes, what: str) -> Certificate:
+def certificate_of(data: bytes, what: str) -> Certificate:
+    """A DER certificate by its fields. Raises MalformedSignatureError that names ``what``."""
     certificate = load_certificate(data, what)
     return Certificate(name(certificate), hashlib.sha256(data).hexdigest(), tuple(_details(certificate)))
 
