@@ -108,3 +108,12 @@ def test_every_control_is_explained_whatever_its_outcome() -> None:
     for item in mixed().results:
         for text in (item.title, item.explanation.rationale, item.explanation.looks_at, item.explanation.fix):
             assert text in shown
+
+
+def test_the_bar_of_a_door_is_full_and_has_a_part_for_each_outcome() -> None:
+    bars = re.findall(r"<svg.*?</svg>", page(mixed()))
+    parts = [
+        [(name, float(width)) for name, width in re.findall(r'class="(\S+)".*? width="(\S+)"', bar)] for bar in bars
+    ]
+    assert parts[0] == [("failed", 60.0), ("passed", 60.0)]
+    assert [sum(width for _, width in bar) for bar in parts] == [120.0] * 6
