@@ -97,11 +97,16 @@ def _compare_pcr(
         return replace(both, verdict=Verdict.INCOMPLETE, reason=reason), ()
     banks = old.values.keys() & new.values.keys()
     if any(old.values[bank] != new.values[bank] for bank in banks) or old.phases != new.phases:
-        events = tuple(_events(mode, pcr, old.events, new.events))
+        events = tuple(_events(mode, pcr, old.events, new.events)) if _is_told(old) and _is_told(new) else ()
         return replace(both, verdict=Verdict.DIFFERS, events=tuple(event.id for event in events)), events
     if missing := sorted(old.values.keys() ^ new.values.keys()):
         return replace(both, verdict=Verdict.INCOMPLETE, reason=f"only one side has the bank {missing[0]}"), ()
     return both, ()
+
+
+def _is_told(entry: MeasuredPcr) -> bool:
+    """Whether the events are there: a value that something was extended into has some."""
+    return bool(entry.events) or not any(value.strip("0") for value in entry.values.values())
 
 
 def _events(mode: str, pcr: int, old: Sequence[MeasuredEvent], new: Sequence[MeasuredEvent]) -> Iterator[MovedEvent]:
