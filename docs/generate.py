@@ -221,6 +221,7 @@ RECORD_FIELDS = {
     "source_date_epoch": "SOURCE_DATE_EPOCH of the build, in seconds",
     "seed": "UUID from which partition and file system UUIDs come",
     "bedplate": "version of bedplate",
+    "lock": "digest of the lock that the packages were taken from; null without one",
     "toolchain": "name of the toolchain tree, a digest of its recipe",
     "toolchain_packages": "packages of the toolchain tree: name, version, architecture",
     "root_packages": "packages of the root: name, version, architecture, SHA-256 of the .deb file",
