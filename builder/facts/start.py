@@ -125,12 +125,16 @@ def _uki_initrds(ukis: Iterable[_FoundUki]) -> Iterator[tuple[str, bytes | memor
 def _entry_initrds(
     entries: Iterable[BootEntry], volumes: Sequence[BootVolume], gaps: Gaps
 ) -> Iterator[tuple[str, bytes | memoryview]]:
-    """The initrds of an entry one after the other, as the kernel gets them."""
+    """The initrds of an entry one after the other, as the kernel gets them; those of several entries once."""
+    seen: set[tuple[BootFile | None, ...]] = set()
     for entry in entries:
         if entry.kind == "uki":
             continue
         _resolve(entry, entry.kernel, volumes, gaps)
-        files = [_resolve(entry, path, volumes, gaps) for path in entry.initrds]
+        files = tuple(_resolve(entry, path, volumes, gaps) for path in entry.initrds)
+        if files in seen:
+            continue
+        seen.add(files)
         parts = [content(file, gaps) for file in files if file is not None]
         if parts and None not in parts and None not in files:
             # The loaders align each to 4 bytes (Documentation/driver-api/early-userspace/buffer-format.rst).
