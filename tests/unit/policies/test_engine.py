@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from policies.control import Control, Door, Parameters, Severity, control
 from policies.engine import run
@@ -118,8 +119,18 @@ def test_a_control_of_the_uki_is_not_applicable_to_a_directory() -> None:
     assert report.passed
 
 
-def test_an_image_without_what_a_control_needs_fails_it() -> None:
-    assert not check(_made(_every_file, needs=("uki",)), image=facts(uki=None)).passed
+def test_an_image_without_what_a_control_needs_fails_it_and_says_what_else_is_wrong() -> None:
+    report = check(_made(_every_file, needs=("uki",)), image=facts({"a": ""}, uki=None))
+    assert [result.outcome for result in report.results] == ["failed"]
+    assert [finding.subject for finding in report.results[0].findings] == ["root:/a", "uki"]
+
+
+def test_an_image_whose_root_nobody_could_read_fails_every_control() -> None:
+    image = facts()
+    unread = replace(image, root=replace(image.root, files=image.root.files[:1]))
+    report = check(_made(_nothing), _made(_nothing, needs=("uki",)), image=unread)
+    assert [result.outcome for result in report.results] == ["failed", "failed"]
+    assert [finding.subject for finding in report.results[0].findings] == ["root"]
 
 
 @pytest.mark.parametrize("text", [None, "What it checks: a", DOCUMENTATION.replace("Fix", "Cure"), "nothing"])
