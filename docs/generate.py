@@ -18,7 +18,9 @@ from builder.definition.kernel import DOORS, OWNED
 from builder.definition.schema import DIALECT, json_schema
 from builder.release.record import BuildRecord
 from builder.release.statements import REFERENCE_MEASUREMENTS, ReferenceMeasurements
+from builder.release.summary import VerificationSummary
 from policies import reference as controls
+from policies.policy import Policy
 from policies.report import Report
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def pages() -> dict[str, str]:
         "reference-measurements.schema.json": predicate_schema(),
         "diff.schema.json": diff_schema(),
         "check-report.schema.json": report_schema(),
+        "policy.schema.json": _schema(Policy, {"title": "bedplate policy"}),
+        "policy-verdict.schema.json": _schema(VerificationSummary, {"title": "bedplate policy verdict"}),
     }
 
 

@@ -52,6 +52,8 @@ def test_there_are_pages_to_look_at() -> None:
         "reference-measurements.schema.json",
         "diff.schema.json",
         "check-report.schema.json",
+        "policy.schema.json",
+        "policy-verdict.schema.json",
     ],
 )
 def test_a_generated_page_is_up_to_date(generator: ModuleType, name: str) -> None:
@@ -59,7 +61,7 @@ def test_a_generated_page_is_up_to_date(generator: ModuleType, name: str) -> Non
 
 
 def test_every_generated_page_is_among_those_that_are_compared(generator: ModuleType) -> None:
-    assert len(generator.pages()) == 7
+    assert len(generator.pages()) == 9
 
 
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
