@@ -13,11 +13,13 @@ from builder.mkosi.bootstrap import ensure_toolchain
 from builder.mkosi.cache import find_cache
 from builder.mkosi.packages import TOOLCHAIN
 from builder.progress import Silent
+from tests.supplies import shipped_supply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from builder.mkosi.toolchain import Toolchain
+    from builder.vault.supply import Supply
 
 # Programs of other people that judge what we make. Not part of bedplate, hence not of its toolchain.
 # mkosi is there for its sandbox, in which every program of a tree runs.
@@ -27,9 +29,10 @@ ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool", "swtpm", "tpm2-tools
 BROWSER = ("chromium-headless-shell", "mkosi")
 
 
-def _tree(packages: Sequence[str]) -> Toolchain:
+def _tree(packages: Sequence[str], supply: Supply | None = None) -> Toolchain:
     try:
-        return ensure_toolchain(find_cache(os.environ), find_mirror(None, os.environ, None), Silent(), packages)
+        mirror = find_mirror(None, os.environ, None)
+        return ensure_toolchain(find_cache(os.environ), mirror, Silent(), packages, supply=supply)
     except ToolMissingError as error:
         if os.environ.get("CI"):
             raise
@@ -39,7 +42,7 @@ def _tree(packages: Sequence[str]) -> Toolchain:
 @pytest.fixture(scope="session")
 def toolchain() -> Toolchain:
     """The toolchain tree, made on first use; without the means to make it a laptop skips and CI fails."""
-    return _tree(TOOLCHAIN)
+    return _tree(TOOLCHAIN, shipped_supply())
 
 
 @pytest.fixture(scope="session")

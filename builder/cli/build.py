@@ -11,6 +11,7 @@ import click
 from builder.cli.arguments import Verb, image_argument, mirror_option, shown_path
 from builder.cli.output import Format, format_option, print_json, print_text, to_stderr
 from builder.cli.progress import progress_option
+from builder.cli.vault_options import find_supply, snapshot_option, vault_option
 
 if TYPE_CHECKING:
     from builder.progress import Reporter
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Directory to make for an image that does not satisfy its policy, to look at it; by default it is deleted.",
 )
+@click.option(
+    "--unlocked", is_flag=True, help="Build from what the archive has today, without a lock; nobody can repeat it."
+)
 @mirror_option
+@vault_option
+@snapshot_option
 @progress_option
 @format_option
 def command(
@@ -48,10 +54,13 @@ def command(
     timeout: float,
     keep_failed: Path | None,
     mirror: str | None,
+    vault: str | None,
+    snapshot: str | None,
     reporter: Reporter,
     output_format: Format,
     *,
     force: bool,
+    unlocked: bool,
 ) -> None:
     """Build the definition IMAGE into OUTPUT/NAME/VERSION.unsigned.
 
@@ -61,8 +70,8 @@ def command(
     The finished image must satisfy the packs of its definition (`policy`), else findings go to standard error, the exit
     code is 1 and nothing is left in OUTPUT. What only a signed image can satisfy is deferred to `bedplate sign`.
 
-    A build of the same inputs is reused. Without a lock the inputs do not include the package archive, so use --force
-    to take in newer packages.
+    Packages are those of image.lock and no others: the vault has them, or they are fetched into it. A build of the same
+    inputs is reused; with --unlocked these do not include the package archive, so use --force for newer packages.
     """
     from builder.cli.refused import findings_on_stderr  # noqa: PLC0415 -- for a fast --help
     from builder.definition.load import load  # noqa: PLC0415
@@ -73,13 +82,13 @@ def command(
 
     loaded = load(image)
     source = find_mirror(mirror, os.environ, loaded.definition.distribution.mirror)
-    request = BuildRequest(
-        loaded, source, find_cache(os.environ), output, timeout, force=force, keep_failed=keep_failed
-    )
+    cache = find_cache(os.environ)
+    supply = None if unlocked else find_supply(loaded.directory, vault, source, snapshot, cache)
+    request = BuildRequest(loaded, source, cache, output, timeout, force=force, keep_failed=keep_failed, supply=supply)
     with findings_on_stderr():
         built = build_image(request, reporter)
     if built.report is None:
-        to_stderr("note: reused the build of the same inputs; --force builds with the packages of today\n")
+        to_stderr("note: reused the build of the same inputs; --force builds it again\n")
     else:
         to_stderr(f"{text(built.report)}\n")
     if output_format is Format.JSON:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # command under the name ``command``.
 VERBS: Final[dict[str, str]] = {
     "render": "Write the mkosi tree that a definition stands for.",
+    "lock": "Choose the packages of an image, by digest.",
+    "vault": "Keep, move and check what builds are made from.",
     "build": "Build the unsigned disk image of a definition.",
     "keys": "Make, show and rotate the keys that sign releases and their images.",
     "sign": "Sign an unsigned build, which makes it a release.",

@@ -114,7 +114,10 @@ def load_lock(directory: Path) -> ImageLock:
     """The lock beside the definition in ``directory``. Raises InvalidInputError if there is none, or a broken one."""
     path = directory / LOCK_FILE
     if not path.exists():
-        raise InvalidInputError(f"{directory} has no {LOCK_FILE}, which says what to build from", hint=_HINT)
+        raise InvalidInputError(
+            f"{directory} has no {LOCK_FILE}, which says what to build from",
+            hint=f"{_HINT}; --unlocked does without one",
+        )
     return read_lock(path)
 
 

@@ -38,6 +38,10 @@ _MAX_INRELEASE_BYTES: Final = 16 << 20
 _INSTALL: Final = re.compile(r"Inst (?P<name>\S+) \((?P<version>\S+) [^()]*\[(?P<architecture>\S+)\]\)( \[.*\])?\s*")
 
 
+# A package by name, version and architecture.
+Key = tuple[str, str, str]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
     """A package in an archive's index; ``path`` is relative to the archive's root, ``size`` in bytes."""
@@ -79,8 +83,8 @@ class Archive:
             run_logged(command, timeout=_UPDATE_TIMEOUT, log=log, on_line=watch.line)
         return self._state()
 
-    def resolve(self, names: Sequence[str], keep: Mapping[str, str]) -> tuple[Candidate, ...]:
-        """The packages that apt would install for ``names`` on an empty system, sorted.
+    def choose(self, names: Sequence[str], keep: Mapping[str, str]) -> frozenset[Key]:
+        """The packages that apt would install for ``names`` on an empty system.
 
         ``keep`` are the versions to choose, by package, where there is such a version. Raises ToolFailedError with
         apt's words if it finds no way.
@@ -90,23 +94,23 @@ class Archive:
         )
         (self.directory / "preferences").write_text(pins, encoding="utf-8")
         done = run(self._command("apt-get", "--simulate", "install", *names), timeout=_RESOLVE_TIMEOUT)
-        chosen = {_installed(line) for line in done.stdout.decode().splitlines() if line.startswith("Inst ")}
+        chosen = frozenset(_installed(line) for line in done.stdout.decode().splitlines() if line.startswith("Inst "))
         if not chosen:
             raise ToolFailedError(f"apt would install nothing for {' '.join(names)}")
-        index = self._index({name for name, _, _ in chosen})
-        missing = sorted(key for key in chosen if key not in index)
-        if missing:
-            raise ToolFailedError(f"apt chose {' '.join(missing[0])}, which is not in the archive's index")
-        return tuple(sorted(index[key] for key in chosen))
+        return chosen
 
-    def _index(self, names: Collection[str]) -> dict[tuple[str, str, str], Candidate]:
-        """Packages by name, version and architecture."""
-        found = {}
+    def find(self, keys: Collection[Key]) -> dict[Key, Candidate]:
+        """The index's entries of packages. Raises ToolFailedError if one is not there."""
+        names = {name for name, _, _ in keys}
+        found: dict[Key, Candidate] = {}
         for path in sorted((self.directory / "lists").glob("*_Packages")):
             text = read_bytes(path, what="archive index", limit=_MAX_INDEX_BYTES).decode()
             for candidate in _candidates(text, names):
                 found[candidate.name, candidate.version, candidate.architecture] = candidate
-        return found
+        missing = sorted(key for key in keys if key not in found)
+        if missing:
+            raise ToolFailedError(f"apt chose {' '.join(missing[0])}, which is not in the archive's index")
+        return {key: found[key] for key in keys}
 
     def _command(self, *argv: str) -> tuple[str, ...]:
         readable = [path for path in (_RESOLVER,) if path.exists()]
@@ -157,8 +161,8 @@ def _configuration(directory: Path) -> str:
     )
 
 
-def _installed(line: str) -> tuple[str, str, str]:
-    """Name, version and architecture of a package that apt would install."""
+def _installed(line: str) -> Key:
+    """The package that apt would install."""
     match = _INSTALL.fullmatch(line)
     if match is None:
         raise ToolFailedError(f"apt says what is not understood: {line!r}")

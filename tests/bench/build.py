@@ -8,17 +8,16 @@ import tempfile
 from pathlib import Path
 
 from builder.definition.load import load
-from builder.definition.mirror import find_mirror
+from builder.definition.lock import Part
 from builder.definition.render import file_stem, render
-from builder.files import locked
 from builder.mkosi.bootstrap import ensure_toolchain
 from builder.mkosi.build import Workspace, mkosi_command, mkosi_environment
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
 from tests.bench.timing import BEDPLATE, Timing, machine, median, table, timed
+from tests.supplies import IMAGE, shipped_supply
 
 LIMIT = 1.10
-IMAGE = Path(__file__).parents[2] / "images/inference-node"
 
 
 def main(rounds: int) -> int:
@@ -26,7 +25,7 @@ def main(rounds: int) -> int:
     cache = find_cache(os.environ)
     with tempfile.TemporaryDirectory(dir=cache.directory, prefix="bench-") as name:
         folder = Path(name)
-        by_bedplate(folder)  # fills the package cache, and is not counted
+        by_bedplate(folder)  # fills the vault, and is not counted
         rows: dict[str, list[Timing]] = {"mkosi by hand": [], "`bedplate build --force`": []}
         for number in range(rounds):
             rows["mkosi by hand"].append(by_hand(folder / f"hand-{number}"))
@@ -40,18 +39,20 @@ def by_hand(folder: Path) -> Timing:
     """mkosi alone, on the tree that `bedplate build` would render."""
     cache = find_cache(os.environ)
     loaded = load(IMAGE)
-    mirror = find_mirror(None, os.environ, loaded.definition.distribution.mirror)
-    toolchain = ensure_toolchain(cache, mirror, Silent())
-    workspace = Workspace(folder / "tree", folder / "output", folder / "scratch", cache.packages)
-    for directory in (workspace.tree, workspace.output, workspace.scratch):
+    supply = shipped_supply()
+    toolchain = ensure_toolchain(cache, None, Silent(), supply=supply)
+    workspace = Workspace(
+        folder / "tree", folder / "output", folder / "scratch", folder / "packages", folder / "archive"
+    )
+    for directory in (workspace.tree, workspace.output, workspace.scratch, workspace.packages):
         directory.mkdir(parents=True)
-    render(loaded, mirror).write(workspace.tree)
-    with locked(cache.packages / ".lock"):
-        timing = timed(
-            mkosi_command(toolchain, workspace, "--force", "build"),
-            environment=mkosi_environment(toolchain),
-            cwd=workspace.tree,
-        )
+    supply.write_archive(folder / "archive", Part.ROOT, Part.INITRD, date=loaded.definition.source_date)
+    render(loaded, None).write(workspace.tree)
+    timing = timed(
+        mkosi_command(toolchain, workspace, "--force", "build"),
+        environment=mkosi_environment(toolchain),
+        cwd=workspace.tree,
+    )
     if not (workspace.output / f"{file_stem(loaded.definition)}.raw").is_file():
         raise FileNotFoundError("mkosi left no disk image")
     return timing

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from builder.definition.load import load
-from builder.definition.mirror import find_mirror
 from builder.definition.model import Profile
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
@@ -18,13 +16,14 @@ from builder.release.keyring import generate_keyring, load_keyring
 from builder.release.sign import sign_build
 from signing.keys import Algorithm
 from tests.releases import Copy, variant
+from tests.supplies import IMAGE, shipped_supply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from builder.mkosi.toolchain import Toolchain
 
-IMAGE = Path(__file__).parents[2] / "images/inference-node"
 MKOSI_SECONDS = 1800.0
 
 
@@ -33,8 +32,7 @@ def built(toolchain: Toolchain) -> Path:
     """The unsigned build of images/inference-node; one of the same inputs that an earlier run left is as good."""
     cache = find_cache(os.environ)
     loaded = load(IMAGE)
-    mirror = find_mirror(None, os.environ, loaded.definition.distribution.mirror)
-    request = BuildRequest(loaded, mirror, cache, cache.directory / "tests", MKOSI_SECONDS)
+    request = BuildRequest(loaded, None, cache, cache.directory / "tests", MKOSI_SECONDS, supply=shipped_supply())
     return build_image(request, Silent()).directory
 
 

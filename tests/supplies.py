@@ -1,0 +1,21 @@
+"""What the shipped image is built from: its lock, the vault in the cache, and this machine's archive to fill it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from builder.definition.lock import load_lock
+from builder.definition.mirror import find_mirror
+from builder.mkosi.cache import find_cache
+from builder.vault.fetch import Source
+from builder.vault.store import Vault
+from builder.vault.supply import Supply
+
+IMAGE = Path(__file__).parents[1] / "images/inference-node"
+
+
+def shipped_supply() -> Supply:
+    mirror = find_mirror(None, os.environ, None)
+    sources = () if mirror is None else (Source(mirror.url),)
+    return Supply(load_lock(IMAGE), Vault(find_cache(os.environ).directory / "vault"), sources)
