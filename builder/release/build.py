@@ -86,6 +86,8 @@ def build_image(request: BuildRequest, reporter: Reporter) -> UnsignedBuild:
     definition = request.loaded.definition
     policy = settle(definition.packs, request.loaded.directory, request.loaded.waivers)
     require_production_pack(policy, definition.profile.value, str(request.loaded.path))
+    if request.keep_failed is not None and request.keep_failed.exists():
+        raise InvalidInputError(f"{request.keep_failed} exists already, so no image could be kept there")
     tree = render(request.loaded, None if request.supply else request.mirror)
     inputs = _inputs_digest(tree, policy, request.supply)
     for directory in (request.output.absolute(), request.cache.directory):
