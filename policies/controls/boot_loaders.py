@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
-from policies.effective import entry_evidence, entry_subject
+from policies.effective import about_started, entry_evidence, entry_subject
 from policies.finding import Evidence, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import BootProgram, Facts
+    from policies.facts import BootProgram, Facts, Program
 
 _NAMES: Final = {"grub": "GRUB", "shim": "shim", "systemd-boot": "systemd-boot", "unknown": "a program of unknown kind"}
 # Started by something else, or judged by the controls of UKIs and addons.
@@ -22,6 +22,12 @@ _ENTRY_KINDS: Final = {
     "loader-entry": "boots a kernel and an initrd that are in no UKI",
     "grub": "boots, through GRUB, a kernel and an initrd that are in no UKI",
 }
+_READING: Final = frozenset({"status", "list"})
+_POLICY_VERBS: Final = frozenset({"make-policy", "remove-policy"})
+_BOOT_WRITERS: Final = frozenset({
+    "systemd-bless-boot", "kernel-install", "ukify", "efibootmgr", "mokutil", "grub-install",
+    "grub-editenv", "grub-reboot", "grub-set-default", "update-grub", "fwupd", "fwupdmgr",
+})  # fmt: skip
 _LOADERS: Final = {"systemd-boot": "systemd-boot", "grub": "GRUB"}
 
 
@@ -191,6 +197,45 @@ def no_bios_boot(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
             yield _about_disk(f"{partition.number}:{partition.type}", "is for booting by BIOS", value)
 
 
+@control(
+    "ZOA-921",
+    door=Door.MEASURED_BOOT,
+    severity=Severity.HIGH,
+    title="Nothing that runs at boot changes what boots next",
+    references=("NIST SP 800-53 SI-7(9)", "NIST SP 800-53 CM-5"),
+)
+def nothing_changes_the_next_boot(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no unit that the start brings in, in root or initrd, runs a program that writes boot partitions,
+    boot variables of the firmware or the TPM's policy: bootctl, `systemd-pcrlock make-policy`, systemd-bless-boot,
+    kernel-install, ukify, efibootmgr, mokutil, grub-install, grub-editenv, grub-reboot, grub-set-default, update-grub,
+    fwupd.
+
+    Why it matters: the next boot is then another one than what was signed and predicted, and a disk that the node
+    writes to is one that keeps what an attacker put there.
+
+    Example: systemd-boot-update.service, which Debian enables: it copies the root's boot loader to the EFI system
+    partition.
+
+    Fix: disable or remove the unit.
+
+    Known limits: programs by other names, and scripts that run these, are not known; `bootctl` only reads with some
+    verbs, and is a finding with all but `status` and `list`.
+    """
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            if unit.pulled_in_by is not None and any(_changes_boot(program) for program in unit.programs):
+                yield about_started(area, unit, "changes what boots next")
+
+
+def _changes_boot(program: Program) -> bool:
+    name = program.path.rpartition("/")[2]
+    if name == "bootctl":
+        return not set(program.arguments) & _READING
+    if name == "systemd-pcrlock":
+        return bool(set(program.arguments) & _POLICY_VERBS)
+    return name in _BOOT_WRITERS
+
+
 def _about_program(program: BootProgram, message: str) -> Finding:
     value = f"{program.product} {program.version or ''}".strip()
     evidence = Evidence(source=program.volume, path=program.path, value=value)
@@ -204,4 +249,5 @@ def _about_disk(name: str, message: str, value: str) -> Finding:
 
 CONTROLS = (
     no_boot_loader_editor, no_boot_loader, no_other_boot_entry, programs_are_signed, all_was_read, no_bios_boot,
+    nothing_changes_the_next_boot,
 )  # fmt: skip

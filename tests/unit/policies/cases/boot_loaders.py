@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from builder.facts.boot import command_line
 from policies.facts import Boot, BootEntry, BootProgram, LoaderMenu, Origin, Unread
 from tests.control_cases import bad, good
-from tests.fact_trees import disk
+from tests.fact_trees import disk, link
 
 ENTRY = "/loader/entries/debian.conf"
 
@@ -41,6 +41,14 @@ def _with_partition(**changes: Any) -> Any:
     return replace(disk(), partitions=(*partitions[:2], replace(partitions[2], **changes)))
 
 
+def _started(command: str, *, wanted: bool = True) -> dict[str, Any]:
+    """A unit that runs a command, and whether the start brings it in."""
+    files: dict[str, Any] = {"usr/lib/systemd/system/x.service": f"[Service]\nExecStart={command}\n"}
+    if wanted:
+        files["etc/systemd/system/sysinit.target.wants/x.service"] = link("/usr/lib/systemd/system/x.service")
+    return files
+
+
 CASES = (
     *(bad("ZOA-405", "esp:/x.cfg", boot=boot(menus=(menu(name, editor=True),))) for name in ("systemd-boot", "grub")),
     *(good("ZOA-405", boot=boot(menus=(menu(name, editor=False),))) for name in ("systemd-boot", "grub")),
@@ -62,6 +70,38 @@ CASES = (
     bad("ZOA-920", "disk:3:bios-boot", disk=_with_partition(type="bios-boot")),
     bad("ZOA-920", "disk:3:root-x86-64-verity", disk=_with_partition(flags=("legacy-boot",))),
     good("ZOA-920", disk=_with_partition(flags=("read-only",))),
+    *(
+        bad("ZOA-921", "root:x.service", root=_started(command))
+        for command in (
+            "/usr/bin/bootctl --no-variables --graceful update",
+            "bootctl random-seed",
+            "-/usr/bin/grub-editenv - unset x",
+            *(
+                f"/usr/bin/{name}"
+                for name in (
+                    "systemd-pcrlock make-policy",
+                    "systemd-pcrlock remove-policy",
+                    "systemd-bless-boot",
+                    "kernel-install",
+                    "ukify",
+                    "efibootmgr",
+                    "mokutil",
+                    "grub-install",
+                    "grub-reboot",
+                    "grub-set-default",
+                    "update-grub",
+                    "fwupd",
+                    "fwupdmgr",
+                )
+            ),
+        )
+    ),
+    bad("ZOA-921", "initrd:x.service", initrd=_started("/usr/lib/systemd/systemd-pcrlock make-policy")),
+    good("ZOA-921", root=_started("/usr/bin/bootctl update", wanted=False)),
+    *(
+        good("ZOA-921", root=_started(command))
+        for command in ("bootctl status", "bootctl list", "/x/systemd-pcrlock lock-gpt")
+    ),
     # What other controls refuse on the UKI's command line, they refuse on that of every boot entry.
     bad("ZOA-201", f"esp:{ENTRY}:console=ttyS0", boot=boot(entries=(entry(arguments="console=ttyS0"),))),
     bad("ZOA-203", f"esp:{ENTRY}:debian:kgdboc=ttyS0", boot=boot(entries=(entry("grub", "kgdboc=ttyS0"),))),
