@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import InvalidInputError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from signing.keys import PublicKey
 
 _HINT: Final = "name a release, its release.intoto.jsonl or reference-values.json, or a disk image"
+_UNSIGNED: Final = "UNVERIFIED: a disk image has no signature that --trust could be asked of"
 _JSON: Final = b"{"
 
 
@@ -44,7 +46,8 @@ def read_baseline(path: Path, trusted: Sequence[PublicKey] = (), *, images: bool
     from builder.baseline.image import image_baseline  # noqa: PLC0415 -- the readers of images take a while to import
 
     with mapped(path, what="disk image") as view:
-        return image_baseline(view, str(path))
+        side = image_baseline(view, str(path))
+    return replace(side, remarks=(_UNSIGNED,)) if trusted else side
 
 
 def _release(path: Path, trusted: Sequence[PublicKey], *, images: bool) -> Baseline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from builder.compare.baseline import OUTSIDE, Outside, Part, Unknown
+from builder.compare.baseline import Outside, Part, Unknown
 from builder.compare.difference import Change, Difference, Field, node_id
 from builder.compare.parts import changed_fields, not_compared, pair, presence, topic
 
@@ -27,8 +27,10 @@ _SECTIONS_PCR: Final = "11"
 def compare_uki(old: Baseline, new: Baseline) -> Topic:
     """Measured sections by their digests, and the stub by its version and, where both UKIs were read, its code."""
     sections, stubs = pair(measured_sections(old), measured_sections(new)), pair(old.uki, new.uki)
-    if not isinstance(sections, tuple) or not isinstance(stubs, tuple):
-        return not_compared(NAME, "Unified kernel image", sections if not isinstance(sections, tuple) else OUTSIDE)
+    if not isinstance(sections, tuple):
+        return not_compared(NAME, "Unified kernel image", sections)
+    if not isinstance(stubs, tuple):
+        return not_compared(NAME, "Unified kernel image", stubs)
     code = pair(old.stub, new.stub)
     incomplete = (f"code of the stub: {code.reason}",) if isinstance(code, Unknown) and not _same_uki(old, new) else ()
     found = [

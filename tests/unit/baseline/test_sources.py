@@ -180,6 +180,11 @@ def test_a_disk_image_equals_itself(disks: tuple[Path, Path]) -> None:
     assert (report.verdict, report.incomplete) == (Verdict.EQUAL, ())
 
 
+def test_a_disk_image_is_not_verified_by_a_key(disks: tuple[Path, Path]) -> None:
+    assert read_baseline(disks[0]).remarks == ()
+    assert read_baseline(disks[0], [SIGNER.public_key]).remarks[0].startswith("UNVERIFIED: a disk image has no")
+
+
 def test_a_release_and_a_disk_image_have_not_everything_in_common(
     releases: tuple[Path, Path], disks: tuple[Path, Path]
 ) -> None:
