@@ -100,10 +100,12 @@ _FILES: Final[dict[str, tuple[str, ...]]] = {
         "/usr/share/dbus-1/system-services/*.service",
     ),
 }  # fmt: skip
-# Libraries that are loaded without a note in the ELF file, by the library that loads them.
-_LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
-    "libc.so.6": ("libgcc_s.so.1",),  # glibc misc/unwind-link.c, for pthread_exit and backtrace
-    "libtss2-esys.so.0": ("libtss2-tcti-device.so.0",),  # systemd src/shared/tpm2-util.c, tpm2_context_new
+# Libraries that are loaded without a note in the ELF file, by the soname of the library that loads them.
+_LIBRARIES: Final[dict[str, Library]] = {
+    # glibc misc/unwind-link.c, for pthread_exit and backtrace
+    "libc.so.6": Library(("libgcc_s.so.1",), "the C library loads it to unwind a stack", optional=True),
+    # systemd src/shared/tpm2-util.c, tpm2_context_new; without it nothing is measured, without a word
+    "libtss2-esys.so.0": Library(("libtss2-tcti-device.so.0",), "systemd loads it to talk to the TPM"),
 }
 # Kernel modules that a program has loaded, by name or through what it asks of the kernel.
 _MODULES: Final[dict[str, tuple[str, ...]]] = {
@@ -124,7 +126,8 @@ def implied_edges(path: str) -> Iterator[Edge]:
         yield Unit(unit, f"{path} may pull it in", optional=True)
     for pattern in _FILES.get(path, ()):
         yield File(pattern, f"{path} reads it", optional=True)
-    for library in _LIBRARIES.get(path.rpartition("/")[2], ()):
-        yield Library((library,), f"{path} loads it", optional=True)
+    name = path.rpartition("/")[2]
+    # The file has more of the version than the soname: libtss2-esys.so.0.0.1.
+    yield from (library for soname, library in _LIBRARIES.items() if name == soname or name.startswith(f"{soname}."))
     for module in _MODULES.get(path, ()):
         yield Module(module, f"{path} loads it", optional=True)

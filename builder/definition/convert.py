@@ -25,6 +25,8 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+# YAML 1.2's core schema; YAML 1.1 took yes, no, on and off for truth values, too.
+_TRUTH: Final = {"true": True, "false": False}
 _INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _NO_FACTS: Final[dict[str, Any]] = {}
 
@@ -155,6 +157,8 @@ def _expected(kind: inspect.Type, facts: dict[str, Any]) -> str:
         return str(facts["expected"])
     if isinstance(kind, inspect.IntType):
         return f"a whole number from {kind.ge} to {kind.le}"
+    if isinstance(kind, inspect.BoolType):
+        return "true or false"
     if isinstance(kind, inspect.EnumType):
         return " or ".join(member.value for member in kind.cls)
     if isinstance(kind, inspect.DateTimeType):
@@ -187,13 +191,19 @@ def _scalar_value(node: Scalar, kind: inspect.Type) -> Any:
         low = number if kind.ge is None else kind.ge
         high = number if kind.le is None else kind.le
         return number if low <= number <= high else None
-    if isinstance(kind, inspect.EnumType):
-        return next((member for member in kind.cls if member.value == text), None)
+    if isinstance(kind, inspect.BoolType | inspect.EnumType):
+        return _word_value(node, kind)
     if isinstance(kind, inspect.DateTimeType):
         return _date(text)
     if isinstance(kind, inspect.UUIDType):
         return uuid.UUID(text) if _UUID.fullmatch(text) else None
     raise NotImplementedError(f"definitions have no values of type {kind}")
+
+
+def _word_value(node: Scalar, kind: inspect.BoolType | inspect.EnumType) -> Any:
+    if isinstance(kind, inspect.BoolType):
+        return _TRUTH.get(node.text) if node.plain else None
+    return next((member for member in kind.cls if member.value == node.text), None)
 
 
 def _date(text: str) -> datetime | None:

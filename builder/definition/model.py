@@ -127,6 +127,22 @@ ModulePattern = Annotated[
         extra={"expected": "a kernel module's name, in which * and ? may stand for other characters"},
     ),
 ]
+PathPattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^/[!-~]+$",
+        max_length=512,
+        extra={"expected": "an absolute path of printable ASCII without space, in which * , ** and ? may stand"},
+    ),
+]
+NeededName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9/_][!-~]*$",
+        max_length=512,
+        extra={"expected": "a program, library or unit as the message names it that says it is missing"},
+    ),
+]
 UnitName = Annotated[
     str,
     Meta(
@@ -213,6 +229,38 @@ class Services(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class Prune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of files that nothing in the image reaches."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Drop what the units, programs and rules of the image do not reach. Without it shells stay."),
+    ] = True
+    keep: Annotated[
+        tuple[PathPattern, ...],
+        Meta(
+            description="Paths in the root to keep although nothing is seen to need them; * stays in a directory, ** "
+            "does not. Each must be there.",
+            extra_json_schema=_SET,
+        ),
+    ] = ()
+    keep_modules: Annotated[
+        tuple[ModulePattern, ...],
+        Meta(
+            description="Kernel modules to keep besides those of the base, with what they depend on. Each must be "
+            "there, or be built in.",
+            extra_json_schema=_SET,
+        ),
+    ] = ()
+    allow_missing: Annotated[
+        tuple[NeededName, ...],
+        Meta(
+            description="Programs, libraries and units that something asks for and that the image does without.",
+            extra_json_schema=_SET,
+        ),
+    ] = ()
+
+
 class Esp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The EFI system partition, which holds nothing but the UKI."""
 
@@ -258,6 +306,7 @@ class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = ()
     kernel: Annotated[Kernel, Meta(description="Kernel, command line and initrd modules.")] = Kernel()
     services: Annotated[Services, Meta(description="What systemd starts.")] = Services()
+    prune: Annotated[Prune, Meta(description="What becomes of files that nothing in the image reaches.")] = Prune()
     files: Annotated[
         FilesDirectory | None,
         Meta(description="Directory with files to copy into the root. Default: files, if there is such a directory."),

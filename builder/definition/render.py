@@ -2,7 +2,9 @@
 
 The base directory is the tree's template. A file ``NAME.j2`` is rendered with jinja2 and loses its suffix, a file that
 begins with ``_`` is a part that others include, anything else is copied as it is. The image's own files are added
-below ``mkosi.extra``; one that would replace a file of the base is refused, since it could quietly open the base.
+below ``mkosi.extra``; one that would replace a file of the base is refused, since it could quietly open the base. The
+program that prunes an image (``builder.closure``) goes along as ``mkosi.prune`` if the base has rules for it there, so
+that stock mkosi runs it too.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from builder.closure.bundle import MODULES
 from builder.definition.kernel import module_regex
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
@@ -27,9 +30,13 @@ if TYPE_CHECKING:
 
 TEMPLATE_SUFFIX: Final = ".j2"
 PART_PREFIX: Final = "_"
+PRUNE: Final = PurePosixPath("mkosi.prune")
+ROOT_RULES: Final = "root.rules"
 EXTRA_TREE: Final = PurePosixPath("mkosi.extra")
 SOURCES: Final = PurePosixPath("mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources")
 _MAX_FILE_BYTES: Final = 64 << 20
+# Where the packages of this distribution are installed, side by side.
+_SOURCES: Final = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,8 @@ def render(loaded: LoadedDefinition, mirror: Mirror | None) -> RenderedTree:
                     hint="rename the file, or change the base",
                 )
             entries[target] = _copy(path)
+    if loaded.definition.prune.enabled and PRUNE / ROOT_RULES in entries:
+        entries |= {PRUNE / module: _copy(_SOURCES / module) for module in MODULES}
     if PurePosixPath("mkosi.conf") not in entries:
         raise InvalidInputError(f"the base {loaded.base_directory} has neither mkosi.conf nor mkosi.conf.j2")
     return RenderedTree(dict(sorted(entries.items())))

@@ -13,6 +13,7 @@ import msgspec
 
 from builder.errors import InvalidInputError, ToolFailedError
 from builder.files import sha256_file
+from builder.mkosi.prune_report import PruneReport, read_prune_reports
 from builder.process import run, run_logged
 
 if TYPE_CHECKING:
@@ -62,10 +63,14 @@ class InstalledPackage(msgspec.Struct, frozen=True, order=True):
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """What mkosi made: the unsigned disk, and the packages that went into root and initrd."""
+    """What mkosi made: the unsigned disk, the packages that went into root and initrd, and what pruning did to both.
+
+    ``pruned`` is empty where the definition turned pruning off.
+    """
 
     disk: Path
     packages: Mapping[str, tuple[InstalledPackage, ...]]
+    pruned: Mapping[str, PruneReport]
     seconds: float
 
 
@@ -170,7 +175,7 @@ def build(
         area: tuple(sorted(_installed(workspace.output / f"{manifest}.manifest", debs)))
         for area, manifest in (("root", stem), ("initrd", "initrd"))
     }
-    return BuiltImage(disk, packages, seconds)
+    return BuiltImage(disk, packages, read_prune_reports(workspace.output), seconds)
 
 
 def _installed(manifest: Path, debs: Mapping[tuple[str, str, str], Path]) -> Iterable[InstalledPackage]:

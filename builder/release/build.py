@@ -6,22 +6,19 @@ import datetime as dt
 import hashlib
 import json
 import re
-import shutil
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder import __version__
-from builder.definition.lock import Part, requested, require_current
+from builder.definition.lock import encode_lock, require_current
 from builder.definition.render import RenderedLink, RenderedTree, file_stem, render
+from builder.definition.tree_archive import pack_tree
 from builder.errors import InvalidInputError
 from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
-from builder.mkosi import build as mkosi
-from builder.mkosi.archive import ArchiveWatch, blame_archive
-from builder.mkosi.bootstrap import ensure_toolchain, toolchain_key
-from builder.mkosi.packages import TOOLCHAIN
+from builder.mkosi.bootstrap import toolchain_key
 from builder.release.contents import read_contents
-from builder.release.layout import BUILD_RECORD, UNSIGNED_SUFFIX, Names
+from builder.release.layout import BUILD_RECORD, LOCK, TREE, UNSIGNED_SUFFIX, Names
+from builder.release.make import Recipe, make_image
 from builder.release.record import BuildRecord, ToolPackage, encode_record, load_record
 from builder.release.verdict import check_build, require_production_pack
 from policies.policy import encode as encode_policy
@@ -88,6 +85,8 @@ def build_image(request: BuildRequest, reporter: Reporter) -> UnsignedBuild:
     require_production_pack(policy, definition.profile.value, str(request.loaded.path))
     if request.keep_failed is not None and request.keep_failed.exists():
         raise InvalidInputError(f"{request.keep_failed} exists already, so no image could be kept there")
+    if request.supply is not None:
+        require_current(request.supply.lock, request.loaded)
     tree = render(request.loaded, None if request.supply else request.mirror)
     inputs = _inputs_digest(tree, policy, request.supply)
     for directory in (request.output.absolute(), request.cache.directory):
@@ -119,31 +118,13 @@ def _readable_record(target: Path) -> BuildRecord | None:
 def _build(
     request: BuildRequest, tree: RenderedTree, policy: Policy, inputs: str, target: Path, reporter: Reporter
 ) -> tuple[BuildRecord, Report]:
-    definition, cache = request.loaded.definition, request.cache
-    stem = file_stem(definition)
-    toolchain = ensure_toolchain(cache, request.mirror, reporter, supply=request.supply)
+    definition, supply = request.loaded.definition, request.supply
+    recipe = Recipe(file_stem(definition), tree, supply, request.mirror, definition.source_date)
     require_free(target.parent, _NEEDED_BYTES, what="the build")
-    for directory in (cache.logs, cache.packages):
-        directory.mkdir(parents=True, exist_ok=True)
-    log = cache.logs / f"{stem}-{time.strftime('%Y%m%dT%H%M%S')}.log"
     started = _now()
     with new_directory(target, replace=True) as partial:
-        workspace = _workspace(request, partial, reporter)
-        tree.write(workspace.tree)
-        with reporter.stage("validate"):
-            asked = mkosi.validate(toolchain, workspace)
-            if request.supply is not None:
-                require_current(request.supply.lock, request.loaded, requested(asked, TOOLCHAIN))
-        # apt writes into the package cache, so only one mkosi may use it at a time.
-        with reporter.stage("mkosi") as stage, locked(workspace.packages / ".lock"):
-            watch = ArchiveWatch(stage.line)
-            with blame_archive(watch, request.mirror):
-                built = mkosi.build(toolchain, workspace, stem, log=log, timeout=request.timeout, on_line=watch.line)
-        disk = partial / Names(stem).disk
-        built.disk.rename(disk)
-        for directory in partial.iterdir():
-            if directory.is_dir():
-                shutil.rmtree(directory)
+        made = make_image(recipe, partial, request.cache, request.timeout, reporter)
+        disk = made.disk
         with reporter.stage("read"), mapped(disk, what="disk image") as view:
             read_contents(view)
             digest = sha256_file(disk)
@@ -154,42 +135,31 @@ def _build(
             version=definition.version,
             architecture=definition.architecture.value,
             profile=definition.profile.value,
-            stem=stem,
+            stem=recipe.stem,
             inputs=inputs,
             definition=request.loaded.digest,
             tree=_tree_digest(tree),
             source_date_epoch=definition.source_date_epoch,
             seed=str(definition.seed),
             bedplate=__version__,
-            lock=None if request.supply is None else request.supply.lock_digest,
-            toolchain=toolchain_key(supply=request.supply),
+            lock=None if supply is None else supply.lock_digest,
+            toolchain=toolchain_key(supply=supply),
             toolchain_packages=tuple(
-                ToolPackage(tool.name, tool.version, tool.architecture) for tool in toolchain.packages()
+                ToolPackage(tool.name, tool.version, tool.architecture) for tool in made.toolchain.packages()
             ),
-            root_packages=built.packages["root"],
-            initrd_packages=built.packages["initrd"],
+            root_packages=made.built.packages["root"],
+            initrd_packages=made.built.packages["initrd"],
+            pruned=dict(made.built.pruned),
             started=started,
             finished=_now(),
             disk=digest,
             policy=hashlib.sha256(encode_policy(policy)).hexdigest(),
         )
+        if supply is not None:
+            write_atomically(partial / LOCK, encode_lock(supply.lock))
+            write_atomically(partial / TREE, pack_tree(tree))
         write_atomically(partial / BUILD_RECORD, encode_record(record))
     return record, report
-
-
-def _workspace(request: BuildRequest, partial: Path, reporter: Reporter) -> mkosi.Workspace:
-    """The directories of the build; a locked one brings its packages and shares nothing with other builds."""
-    packages, archive = request.cache.packages, None
-    if request.supply is not None:
-        packages, archive = partial / "packages", partial / "archive"
-        packages.mkdir()
-        with reporter.stage("packages") as stage:
-            date = request.loaded.definition.source_date
-            request.supply.write_archive(archive, Part.ROOT, Part.INITRD, date=date, on_line=stage.line)
-    workspace = mkosi.Workspace(partial / "tree", partial / "output", partial / "scratch", packages, archive)
-    for directory in (workspace.tree, workspace.output, workspace.scratch):
-        directory.mkdir()
-    return workspace
 
 
 def find_unsigned(path: Path) -> tuple[Path, BuildRecord]:

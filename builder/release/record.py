@@ -9,6 +9,7 @@ import msgspec
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
 from builder.mkosi.build import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
+from builder.mkosi.prune_report import PruneReport  # noqa: TC001 -- likewise
 from builder.release.layout import BUILD_RECORD, MAX_RECORD_BYTES, STATEMENTS
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     toolchain_packages: tuple[ToolPackage, ...]
     root_packages: tuple[InstalledPackage, ...]
     initrd_packages: tuple[InstalledPackage, ...]
+    pruned: dict[str, PruneReport] = {}
     started: str
     finished: str
     disk: str

@@ -68,6 +68,12 @@ EDGES: dict[str, tuple[dict[str, Content], str]] = {
     "a library that glibc loads by itself": (
         {**A, "usr/bin/a": plain(needed=("libc.so.6",)), f"{LIBRARIES}/libc.so.6": library("libc.so.6"),
          f"{LIBRARIES}/libgcc_s.so.1": library("libgcc_s.so.1")}, f"/{LIBRARIES}/libgcc_s.so.1"),
+    "a library that systemd loads with the one for the TPM": (
+        {**A, "usr/bin/a": plain(notes=dlopen("libtss2-esys.so.0")),
+         f"{LIBRARIES}/libtss2-esys.so.0": link("libtss2-esys.so.0.0.1"),
+         f"{LIBRARIES}/libtss2-esys.so.0.0.1": library("libtss2-esys.so.0"),
+         f"{LIBRARIES}/libtss2-tcti-device.so.0": library("libtss2-tcti-device.so.0")},
+        f"/{LIBRARIES}/libtss2-tcti-device.so.0"),
     "the interpreter of a script": (
         {**A, "usr/bin/a": file("#!/usr/bin/python3 -S\n", 0o755), "usr/bin/python3": plain()}, "/usr/bin/python3"),
     "what the manager starts by itself": (

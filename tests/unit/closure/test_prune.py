@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.closure import MODULES
 from builder.closure.apply import prune
+from builder.closure.bundle import MODULES
 from builder.closure.close import BrokenClosureError
 from builder.closure.rules import parse_rules
 from builder.facts.tree import directory_tree
@@ -136,7 +136,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def run(bundle: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
     """A Python that has its standard library and the bundle, nothing else: no site-packages, no checkout."""
-    command = [sys.executable, "-S", "-m", "builder.closure", *map(str, arguments)]
+    command = [sys.executable, "-S", "-m", "builder.closure.program", *map(str, arguments)]
     environment = {"PYTHONPATH": str(bundle)}
     return subprocess.run(command, env=environment, cwd=bundle, capture_output=True, text=True, check=False)
 

@@ -29,6 +29,10 @@ MISSING: dict[str, tuple[dict[str, Content], str, str]] = {
     "library": ({**A, "usr/bin/a": plain(needed=("libb.so",))}, "", "libb.so is not there: /usr/bin/a is linked"),
     "library that must be loaded": (
         {**A, "usr/bin/a": plain(notes=dlopen("libb.so", "required"))}, "", "libb.so is not there"),
+    "library for the TPM": (
+        {**A, "usr/bin/a": plain(notes=dlopen("libtss2-esys.so.0")),
+         f"{LIBRARIES}/libtss2-esys.so.0": plain(soname="libtss2-esys.so.0")},
+        "", "libtss2-tcti-device.so.0 is not there"),
     "script's interpreter": ({**A, "usr/bin/a": file("#!/bin/sh\n", 0o755)}, "", "/bin/sh is not there"),
     "module of nsswitch.conf": (
         {**A, "usr/bin/a": plain(needed=("libc.so.6",)), f"{LIBRARIES}/libc.so.6": plain(soname="libc.so.6"),

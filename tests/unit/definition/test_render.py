@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from builder.closure.rules import parse_rules
 from builder.definition.load import load
 from builder.definition.mirror import Mirror
 from builder.definition.render import RenderedFile, RenderedLink, RenderedTree, render
@@ -62,7 +63,7 @@ def test_the_shipped_image_is_rendered_with_its_own_values() -> None:
         "Output=inference-node_1.0.0_x86-64",
         "ImageVersion=1.0.0",
         "Seed=5f6a1c0e-93a4-4f5e-8d6c-2a6f0f7b9c31",
-        "    /usr/bin/login",  # a line of the part that the base includes
+        "    /var/cache/*",  # a line of the part that the base includes
     ):
         assert line in config.splitlines()
     assert "SourceDateEpoch=1793491200" in config
@@ -78,6 +79,32 @@ def test_the_floor_keeps_its_links_and_its_modes() -> None:
     assert entries[wanted] == RenderedLink("../var.mount")
     executable = {str(path) for path, entry in entries.items() if isinstance(entry, RenderedFile) and entry.executable}
     assert executable == {"mkosi.finalize"}
+
+
+@pytest.mark.parametrize(("setting", "is_pruned"), [("", True), ("prune: {enabled: false}\n", False)])
+def test_the_program_that_prunes_goes_along_unless_it_is_turned_off(
+    tmp_path: Path, *, setting: str, is_pruned: bool
+) -> None:
+    text = (IMAGES / "inference-node/image.yaml").read_text() + setting
+    (tmp_path / "node/files").mkdir(parents=True)
+    (tmp_path / "node/image.yaml").write_text(text)
+    (tmp_path / "base").symlink_to(IMAGES / "base")
+    tree = tree_of(tmp_path)
+    assert (PurePosixPath("mkosi.prune/builder/closure/program.py") in tree.entries) is is_pruned
+    assert ("builder.closure.program" in text_of(tree, "mkosi.finalize")) is is_pruned
+
+
+def test_what_the_definition_keeps_is_in_the_rules(tmp_path: Path) -> None:
+    text = (IMAGES / "inference-node/image.yaml").read_text()
+    text += "prune: {keep: [/usr/share/engine/**], keep_modules: [nfs], allow_missing: [/usr/bin/helper]}\n"
+    (tmp_path / "node/files").mkdir(parents=True)
+    (tmp_path / "node/image.yaml").write_text(text)
+    (tmp_path / "base").symlink_to(IMAGES / "base")
+    rules = parse_rules(text_of(tree_of(tmp_path), "mkosi.prune/root.rules"), "root.rules")
+    assert "/usr/share/engine/**" in {rule.text for rule in rules.keep if not rule.optional}
+    assert "nfs" in {rule.text for rule in rules.modules if not rule.optional}
+    assert {rule.text for rule in rules.missing} == {"/usr/bin/helper"}
+    assert "engine.service" in {rule.text for rule in rules.units}
 
 
 def test_without_a_mirror_mkosi_has_its_own_sources() -> None:

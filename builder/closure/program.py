@@ -1,4 +1,4 @@
-"""``python3 -m builder.closure ROOT RULES REPORT``: prune the tree ROOT, and write what it did to REPORT."""
+"""``python3 -m builder.closure.program ROOT RULES REPORT``: prune the tree ROOT, and write what it did to REPORT."""
 
 from __future__ import annotations
 
