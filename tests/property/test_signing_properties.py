@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from signing import authenticode, der, dsse, envelope_json, esl, keys, pkcs7, secureboot
 from signing.efi import SignatureType
-from signing.errors import InvalidSignatureError, SigningError
+from signing.errors import InvalidSignatureError, MalformedSignatureError, SigningError
 from signing.signer import FileSigner
 
 if TYPE_CHECKING:
@@ -41,6 +43,18 @@ def test_an_envelope_survives_its_encoding_and_verifies(payload_type: str, paylo
     envelope = envelope_json.decode(envelope_json.encode(dsse.sign(payload_type, payload, SIGNERS)))
     verified = dsse.verify(envelope, [signer.public_key for signer in SIGNERS], threshold=2)
     assert (verified.payload_type, verified.payload) == (payload_type, payload)
+
+
+@given(
+    st.one_of(
+        st.text("AEQgwxyz019+/=\n ", max_size=12),
+        st.binary(max_size=9).map(lambda data: base64.b64encode(data).decode()),
+    )
+)
+def test_only_one_text_stands_for_a_payload(text: str) -> None:
+    envelope = {"payloadType": "x", "payload": text, "signatures": [{"sig": "eA=="}]}
+    with contextlib.suppress(MalformedSignatureError):
+        assert base64.b64encode(envelope_json.decode(json.dumps(envelope).encode()).payload).decode() == text
 
 
 @given(TEXT, st.binary(max_size=40), TEXT, st.binary(max_size=40))
