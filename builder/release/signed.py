@@ -83,6 +83,12 @@ def read_signed(data: bytes, trusted: Sequence[PublicKey], threshold: int) -> Si
     key_ids = set.intersection(*signers) if signers else set()
     if not problems and len(key_ids) < threshold:
         problems.append(f"{STATEMENTS}: {len(key_ids)} trusted keys signed all statements, {threshold} must have")
+    if statements.keys() == SHORT_NAMES.keys() - {VERDICT} and len(problems) == 1:
+        raise NotVerifiedError(
+            "nobody vouches that the release satisfies its policy",
+            tuple(problems),
+            hint="releases have a policy verdict since bedplate checks what it signs: build and sign it again",
+        )
     if problems:
         raise _untrusted(*problems)
     try:
