@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+FOLDER: Final = Path(__file__).parent / "unit/policies/cases"
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,24 @@ def good(control: str, *, parameters: Mapping[str, tuple[str, ...]] | None = Non
     if not image:
         raise ValueError(f"a known-good case of {control} has nothing in it that could be mistaken for a bad one")
     return Case(control, frozenset(), image, parameters or {})
+
+
+@cache
+def cases_by_topic() -> Mapping[str, tuple[Case, ...]]:
+    """The cases of every file of the folder."""
+    return {path.stem: _cases_of(path) for path in sorted(FOLDER.glob("*.py"))}
+
+
+def all_cases() -> tuple[Case, ...]:
+    """All cases, by topic."""
+    return tuple(case for cases in cases_by_topic().values() for case in cases)
+
+
+def _cases_of(path: Path) -> tuple[Case, ...]:
+    spec = importlib.util.spec_from_file_location(f"cases_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cases: tuple[Case, ...] = module.CASES
+    return cases

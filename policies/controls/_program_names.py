@@ -16,7 +16,7 @@ def _names(text: str) -> re.Pattern[str]:
 
 
 SHELLS: Final = _names(
-    "sh bash rbash dash ash zsh ksh ksh93 mksh pdksh lksh oksh yash posh fish csh tcsh rc es nu elvish xonsh pwsh "
+    "sh bash rbash dash ash zsh ksh mksh pdksh lksh oksh yash posh fish csh tcsh rc es nu elvish xonsh pwsh "
     "oil osh sash"
 )
 MULTI_CALL: Final = _names("busybox toybox sbase-box ubase-box coreutils")
@@ -40,7 +40,7 @@ PACKAGE_MANAGERS: Final = _names(
     "composer luarocks brew bootc rpm-ostree ostree swupd mkosi debootstrap"
 )
 TRANSFER: Final = _names(
-    "curl wget wget2 aria2c axel scp sftp ftp lftp ncftp tnftp tftp rsync rclone nc ncat netcat socat telnet rsh "
+    "curl wget aria2c axel scp sftp ftp lftp ncftp tnftp tftp rsync rclone nc ncat netcat socat telnet rsh "
     "rcp ssh openssl gnutls-cli git hg svn aws gcloud gsutil az azcopy s3cmd s5cmd mc http https xh lynx links "
     "elinks w3m skopeo oras croc magic-wormhole websocat"
 )

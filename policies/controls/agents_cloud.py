@@ -102,7 +102,7 @@ _GOOGLE_AGENT: Final = Product(
         "google_guest_agent google_guest_agent_manager google_guest_compat_manager ggactl_plugin "
         "google_metadata_script_runner google_metadata_script_runner_adapt google_osconfig_agent "
         "google_authorized_keys google_authorized_keys_sk google_authorized_principals google_oslogin_control "
-        "google_oslogin_nss_cache google_authorized_keys_sk gce_workload_cert_refresh "
+        "google_oslogin_nss_cache gce_workload_cert_refresh "
         "gce_compat_metadata_script_runner"
     ),
     identities=words("google-guest-agent"),

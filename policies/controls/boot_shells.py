@@ -56,8 +56,7 @@ def no_shell_argument(facts: Facts, _parameters: Parameters) -> Iterator[Finding
     Known limits: arguments that only an unknown init understands are not known here.
     """
     for placed in arguments(facts):
-        is_word = placed.name in _SINGLE_USER and (placed.value is None or is_on(placed.value))
-        if is_word or (placed.name in _SHELLS and is_on(placed.value)):
+        if placed.name in _SINGLE_USER | _SHELLS and is_on(placed.value):
             yield about_argument(placed, "asks for a shell or for single-user mode")
 
 

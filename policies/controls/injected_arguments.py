@@ -130,7 +130,7 @@ def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[F
             for item in unit.credentials if unit.masked_by is None else ():
                 is_open = item.setting == "ImportCredential" or (item.source is not None and "/" not in item.source)
                 pattern = item.id if item.setting == "ImportCredential" else item.source or ""
-                if is_open and any(fnmatchcase(name, pattern) or fnmatchcase(pattern, name) for name in _DANGEROUS):
+                if is_open and any(fnmatchcase(name, pattern) for name in _DANGEROUS):
                     value = f"{item.setting}={item.id}"
                     yield about_name(
                         area, f"{unit.name}:{item.id}", "obeys a credential from outside", (item.origin, value)

@@ -102,8 +102,8 @@ _FILE_SERVERS: Final = Product(
     ),
 )
 _SHELLS: Final = words(
-    "sh bash rbash dash ash hush ksh mksh lksh ksh93 zsh fish csh tcsh busybox toybox python python3 perl "
-    "ruby lua node php tclsh login su sulogin agetty script expect env systemd-run nsenter chroot"
+    "sh bash rbash dash ash hush ksh mksh lksh ksh93 zsh fish csh tcsh busybox toybox node "
+    "php tclsh login su sulogin agetty script expect env systemd-run nsenter chroot"
 )
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,27 +8,15 @@ import pytest
 from policies import controls
 from policies.control import Control
 from policies.registry import by_id
+from tests.control_cases import cases_by_topic
 from tests.fact_trees import facts
 
 if TYPE_CHECKING:
     from policies.facts import Facts
     from tests.control_cases import Case
 
-FOLDER = Path(__file__).parent / "cases"
 REGISTERED = by_id()
-
-
-def _cases_of(path: Path) -> tuple[Case, ...]:
-    spec = importlib.util.spec_from_file_location(f"cases_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    cases: tuple[Case, ...] = module.CASES
-    return cases
-
-
-CASES = [(path.stem, case) for path in sorted(FOLDER.glob("*.py")) for case in _cases_of(path)]
+CASES = [(topic, case) for topic, cases in cases_by_topic().items() for case in cases]
 NAMES = [f"{topic}-{case.control}-{'bad' if case.subjects else 'good'}" for topic, case in CASES]
 
 
