@@ -23,8 +23,6 @@ _PROGRAMS: Final[dict[str, tuple[str, ...]]] = {
     _MANAGER: ("/usr/lib/systemd/systemd-executor", "/usr/lib/systemd/systemd-shutdown"),
     # src/remount-fs/remount-fs.c
     "/usr/lib/systemd/systemd-remount-fs": ("/usr/bin/mount",),
-    # src/udev/udev-rules.c reads nothing more; rules are read by builder.closure.udev. systemd-udevd is udevadm.
-    "/usr/lib/systemd/systemd-udevd": ("/usr/bin/udevadm",),
     # src/veritysetup/veritysetup-generator.c, src/cryptsetup/cryptsetup-generator.c and integritysetup-generator.c
     f"{_GENERATORS}/systemd-veritysetup-generator": ("/usr/lib/systemd/systemd-veritysetup",),
     f"{_GENERATORS}/systemd-cryptsetup-generator": ("/usr/lib/systemd/systemd-cryptsetup",),
