@@ -208,16 +208,15 @@ def _surroundings(changes: Changes) -> None:
     for difference in changes.by_topic[ESP]:
         words = f"{difference.subject} beside the UKI"
         changes.add(Link(id=difference.id, kind="ESP file", subject=words, because=()))
+    entries: dict[str, list[str]] = {}
     for difference in changes.by_topic[VARIABLES]:
-        variable = variable_of(difference)
-        added = {Change.ADDED: " was added", Change.REMOVED: " was removed"}.get(difference.change, " changed")
-        words = f"{_with_digest(difference)}{added}"
+        change = {Change.ADDED: " was added", Change.REMOVED: " was removed"}.get(difference.change, " changed")
+        words = f"{_with_digest(difference)}{change}"
         entry = Link(id=difference.id, kind="signature", subject=words, because=())
-        changes.add(entry)
-        known = changes.links.get(node_id(VARIABLES, variable))
-        because = (*(known.because if known else ()), entry.id)
-        link = Link(id=node_id(VARIABLES, variable), kind="variable", subject=f"variable {variable}", because=because)
-        changes.links[link.id] = link
+        entries.setdefault(variable_of(difference), []).append(changes.add(entry))
+    for variable, ids in entries.items():
+        words = f"variable {variable}"
+        changes.add(Link(id=node_id(VARIABLES, variable), kind="variable", subject=words, because=tuple(ids)))
     for difference in changes.by_topic[SIGNATURE]:
         if difference.kind == "certificate":
             verb = "no longer signed" if difference.change is Change.REMOVED else "signed"

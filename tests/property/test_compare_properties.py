@@ -9,16 +9,13 @@ from hypothesis import strategies as st
 
 from builder.compare.baseline import InstalledPackage
 from builder.compare.command_line import argument_differences
-from builder.compare.difference import Change, Difference
+from builder.compare.difference import Change
 from builder.compare.entries import Entry, read_entries
 from builder.compare.files import compare_files
 from builder.compare.packages import package_differences
 from builder.image.inventory import FileRecord
 from builder.image.inventory_file import from_jsonl, to_jsonl
-from tests.baselines import bare
-
-MIRROR = {Change.ADDED: Change.REMOVED, Change.REMOVED: Change.ADDED}
-WORDS = {"gains": "loses", "loses": "gains", "upgrade": "downgrade", "downgrade": "upgrade"}
+from tests.baselines import bare, mirrored, sorted_notes
 
 paths = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6).map(lambda name: f"/{name}")
 records = st.builds(
@@ -58,25 +55,6 @@ lines = st.lists(st.sampled_from(["quiet", "a=1", "a=2", "b", "--", 'c="x y"', "
 
 def entries(found: tuple[FileRecord, ...]) -> tuple[Entry, ...]:
     return read_entries(to_jsonl(found)) if found else ()
-
-
-def mirrored(difference: Difference) -> Difference:
-    """What the same difference is in the other direction."""
-    return Difference(
-        id=difference.id,
-        kind=difference.kind,
-        subject=difference.subject,
-        change=MIRROR.get(difference.change, difference.change),
-        old=difference.new,
-        new=difference.old,
-        area=difference.area,
-        notes=tuple(sorted(" ".join(WORDS.get(word, word) for word in note.split(" ")) for note in difference.notes)),
-        fields=tuple(type(field)(name=field.name, old=field.new, new=field.old) for field in difference.fields),
-    )
-
-
-def sorted_notes(difference: Difference) -> Difference:
-    return mirrored(mirrored(difference))
 
 
 @given(inventories, inventories)

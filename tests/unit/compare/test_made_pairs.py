@@ -11,6 +11,7 @@ import pytest
 from builder.compare.baseline import Partition, PolicyVerdict
 from builder.compare.baselines import compare
 from builder.compare.difference import Change, Verdict
+from tests.baselines import mirrored, sorted_notes
 from tests.made_releases import INITRD, KERNEL, PACKAGES, ROOT, File, Recipe
 
 if TYPE_CHECKING:
@@ -341,6 +342,14 @@ def test_what_is_worth_a_look_is_noted(pair: Pair, baselines: dict[int, Baseline
 def test_a_side_compared_with_itself_has_no_differences(pair: Pair, baselines: dict[int, Baseline]) -> None:
     report = compare(baselines[id(pair.new)], baselines[id(pair.new)])
     assert (report.verdict, report.differences, report.chains, report.links) == (Verdict.EQUAL, (), (), ())
+
+
+@each_pair
+def test_the_other_direction_is_the_mirror(pair: Pair, baselines: dict[int, Baseline]) -> None:
+    back = compare(baselines[id(pair.new)], baselines[id(pair.old)])
+    there = {item.id: mirrored(item) for item in report_of(pair, baselines).differences}
+    assert there == {item.id: sorted_notes(item) for item in back.differences}
+    assert {chain.moved for chain in back.chains} == {chain.moved for chain in report_of(pair, baselines).chains}
 
 
 @each_pair
