@@ -54,7 +54,7 @@ _KEEPS: Final = (Parameter("allowed", (), "Modules that the image needs."),)
     door=Door.INTEGRITY,
     severity=Severity.LOW,
     title="debugfs is off",
-    references=("KSPP debugfs=off",),
+    references=("NIST SP 800-53 CM-7",),
     needs=("uki",),
 )
 def debugfs_is_off(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
@@ -190,7 +190,7 @@ def no_rare_file_systems(facts: Facts, parameters: Parameters) -> Iterator[Findi
     door=Door.INTEGRITY,
     severity=Severity.LOW,
     title="Buses to the outside are not there",
-    references=("CIS Debian Linux 12 Benchmark 1.1.1", "NIST SP 800-53 SC-41"),
+    references=("CIS Debian Linux 12 Benchmark 1.1.1.9", "NIST SP 800-53 SC-41"),
     parameters=_KEEPS,
 )
 def no_outside_buses(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
@@ -213,7 +213,7 @@ def no_outside_buses(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     door=Door.INTEGRITY,
     severity=Severity.MEDIUM,
     title="The kernel is built with what its arguments rely on",
-    references=("KSPP recommended kernel configuration",),
+    references=("KSPP CONFIG_HARDENED_USERCOPY=y",),
 )
 def kernel_is_configured(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: where root or initrd has the kernel's configuration, lockdown, Yama, signatures of modules,

@@ -36,7 +36,7 @@ _LOADERS: Final = {"systemd-boot": "systemd-boot", "grub": "GRUB"}
     door=Door.INJECTED_CONFIGURATION,
     severity=Severity.CRITICAL,
     title="No boot loader has an editor or a shell",
-    references=("CIS Debian Linux 1.4.1", "DISA STIG V-238204", "NIST SP 800-53 AC-3"),
+    references=("CIS Debian Linux 12 Benchmark 1.4.1", "DISA STIG UBTU-20-010009", "NIST SP 800-53 AC-3"),
     needs=("disk",),
 )
 def no_boot_loader_editor(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:

@@ -77,7 +77,7 @@ _IOMMU_OFF: Final[dict[str, frozenset[str] | None]] = {
     door=Door.INTEGRITY,
     severity=Severity.HIGH,
     title="The kernel is locked down",
-    references=("NIST SP 800-53 SI-7", "KSPP lockdown=confidentiality"),
+    references=("NIST SP 800-53 SI-7", "KSPP CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY=y"),
     needs=("uki",),
 )
 def kernel_is_locked_down(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def kernel_is_locked_down(facts: Facts, _parameters: Parameters) -> Iterator[Fin
     door=Door.INTEGRITY,
     severity=Severity.HIGH,
     title="The kernel loads only modules that are signed",
-    references=("NIST SP 800-53 CM-14", "KSPP module.sig_enforce=1"),
+    references=("NIST SP 800-53 CM-14", "KSPP CONFIG_MODULE_SIG_FORCE=y"),
     needs=("uki",),
 )
 def modules_are_signed(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
@@ -164,7 +164,7 @@ def no_kexec(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     door=Door.INTEGRITY,
     severity=Severity.MEDIUM,
     title="The machine does not hibernate or resume",
-    references=("NIST SP 800-53 SC-28", "KSPP CONFIG_HIBERNATION"),
+    references=("NIST SP 800-53 SC-28", "KSPP CONFIG_HIBERNATION is not set"),
 )
 def no_hibernation(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has resume=, resume_offset= or hibernate= other than "no" or "noresume", sleep.conf
@@ -202,7 +202,7 @@ def no_hibernation(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     door=Door.INTEGRITY,
     severity=Severity.MEDIUM,
     title="No view into the kernel is mounted",
-    references=("NIST SP 800-53 CM-7", "KSPP CONFIG_DEBUG_FS"),
+    references=("NIST SP 800-53 CM-7",),
 )
 def no_kernel_views(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd have no mount unit, drop-in or line of fstab, masked ones aside, for debugfs or
@@ -252,7 +252,7 @@ def mitigations_are_on(facts: Facts, _parameters: Parameters) -> Iterator[Findin
     door=Door.INTEGRITY,
     severity=Severity.HIGH,
     title="No argument weakens the kernel's protection of itself",
-    references=("NIST SP 800-53 SI-16", "KSPP kernel command line options"),
+    references=("NIST SP 800-53 SI-16", "KSPP slab_nomerge", "KSPP init_on_alloc=1", "KSPP hardened_usercopy=1"),
 )
 def protections_are_on(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has an argument that turns off address randomization, read-only kernel data, SMEP or
