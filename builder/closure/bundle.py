@@ -8,6 +8,7 @@ from typing import Final
 # what is not in this list or in the standard library; packages have no __init__ there (namespace packages).
 MODULES: Final = (
     "builder/closure/apply.py",
+    "builder/closure/bus.py",
     "builder/closure/close.py",
     "builder/closure/database.py",
     "builder/closure/edges.py",

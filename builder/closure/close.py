@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from builder.closure.bus import BUSES, bus_edges
 from builder.closure.edges import File, Library, Module, Program, Unit
 from builder.closure.implied import implied_edges
 from builder.closure.modules import firmware_names, module_edges, read_kernels
@@ -225,6 +226,8 @@ class _Worklist:
         self._pending += implied_edges(node.path)
         if node.path == _UDEV:
             self._pending += udev_edges(self.tree)
+        if node.path in BUSES:
+            self._pending += bus_edges(self.tree)
         if node.path.startswith("/usr/lib/modules/"):
             if ".ko" in node.path:
                 self._pending += module_edges(self._kernels, node, self._firmware)

@@ -27,6 +27,8 @@ _PROGRAMS: Final[dict[str, tuple[str, ...]]] = {
     f"{_GENERATORS}/systemd-veritysetup-generator": ("/usr/lib/systemd/systemd-veritysetup",),
     f"{_GENERATORS}/systemd-cryptsetup-generator": ("/usr/lib/systemd/systemd-cryptsetup",),
     f"{_GENERATORS}/systemd-integritysetup-generator": ("/usr/lib/systemd/systemd-integritysetup",),
+    # dbus-broker src/launch/launcher.c
+    "/usr/bin/dbus-broker-launch": ("/usr/bin/dbus-broker",),
 }  # fmt: skip
 # The same for programs that their user can do without.
 _OPTIONAL_PROGRAMS: Final[dict[str, tuple[str, ...]]] = {
@@ -91,11 +93,9 @@ _FILES: Final[dict[str, tuple[str, ...]]] = {
     "/usr/lib/x86_64-linux-gnu/libssl.so.3": ("/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf"),
     "/usr/bin/dbus-daemon": (
         "/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d/*", "/etc/dbus-1/**",
-        "/usr/share/dbus-1/system-services/*.service",
     ),
     "/usr/bin/dbus-broker-launch": (
-        "/usr/bin/dbus-broker", "/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d/*", "/etc/dbus-1/**",
-        "/usr/share/dbus-1/system-services/*.service",
+        "/usr/share/dbus-1/system.conf", "/usr/share/dbus-1/system.d/*", "/etc/dbus-1/**",
     ),
 }  # fmt: skip
 # Libraries that are loaded without a note in the ELF file, by the soname of the library that loads them.

@@ -74,6 +74,10 @@ EDGES: dict[str, tuple[dict[str, Content], str]] = {
          f"{LIBRARIES}/libtss2-esys.so.0.0.1": library("libtss2-esys.so.0"),
          f"{LIBRARIES}/libtss2-tcti-device.so.0": library("libtss2-tcti-device.so.0")},
         f"/{LIBRARIES}/libtss2-tcti-device.so.0"),
+    "a program that the bus starts": (
+        {**started("ExecStart=/usr/bin/dbus-daemon"), "usr/bin/dbus-daemon": plain(), "usr/bin/x": plain(),
+         "usr/share/dbus-1/system-services/x.service": "[D-BUS Service]\nName=x\nExec=/usr/bin/x --now\n"},
+        "/usr/bin/x"),
     "the interpreter of a script": (
         {**A, "usr/bin/a": file("#!/usr/bin/python3 -S\n", 0o755), "usr/bin/python3": plain()}, "/usr/bin/python3"),
     "what the manager starts by itself": (
@@ -123,6 +127,12 @@ PULLS: dict[str, dict[str, Content]] = {
         f"{UNITS}/udev.service": "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/udevadm\n",
         "usr/bin/udevadm": plain(),
         "usr/lib/udev/rules.d/a.rules": 'ACTION=="add", ENV{SYSTEMD_WANTS}+="b.service"\n'},
+    "the bus": {
+        f"{UNITS}/default.target": "[Unit]\nWants=bus.service\n",
+        f"{UNITS}/bus.service": "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/dbus-daemon\n",
+        "usr/bin/dbus-daemon": plain(),
+        "usr/share/dbus-1/system-services/b.service":
+            "[D-BUS Service]\nName=b\nExec=/bin/false\nSystemdService=b.service\n"},
     "a generator": {
         f"{UNITS}/default.target": "[Unit]\nWants=a.service\n",
         f"{UNITS}/a.service":
