@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BANKS: Final = tuple(bank.value for bank in Bank)
 _LOG: Final = "event log"
+_STALE: Final = "UNVERIFIED: its freshness was not checked, so it may be from another boot"
 
 
 def release_and_node(
@@ -53,7 +54,7 @@ def release_and_node(
     node = Source("evidence", f"{evidence.kind.value}, {evidence.trust.detail}")
     return (
         _side(release.source, mode, structs.replace(stated, pcrs=_in_banks(expected, banks)), release.remarks),
-        _side(node, mode, structs.replace(stated, pcrs=found), ()),
+        _side(node, mode, structs.replace(stated, pcrs=found), () if evidence.nonce is not None else (_STALE,)),
     )
 
 
