@@ -21,6 +21,7 @@ from policies.controls import (
     logs,
     measured_phases,
     measured_uki,
+    network,
     privileges,
     programs,
     remote_access,
@@ -57,5 +58,6 @@ ALL = (
     *agents_activation.CONTROLS,
     *injected_arguments.CONTROLS,
     *injected_files.CONTROLS,
+    *network.CONTROLS,
     *boot_loaders.CONTROLS,
 )
