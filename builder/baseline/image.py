@@ -18,11 +18,11 @@ from builder.facts.syntax import variables
 from builder.facts.tree import file_system_tree, initrd_tree
 from builder.image import gpt
 from builder.image.binary import BinaryView
-from builder.image.detect import ErofsFileSystem, open_file_system
+from builder.image.detect import open_file_system
 from builder.image.disk import UKI_PATH
 from builder.image.fat import FatVolume, open_fat
 from builder.image.initrd import Initrd, read_initrd
-from builder.image.inventory import inventory
+from builder.image.inventory import file_system_inventory
 from builder.image.pe import certificates, loaded_section, read_pe
 from builder.image.uki import PAYLOAD_SECTIONS, Uki, read_uki
 from builder.measurement.configuration import (
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from builder.compare.baseline import Certificate, Part
-    from builder.compare.entries import Entry
     from builder.facts.tree import FileTree
     from builder.image.filesystem import FileSystem
     from policies.facts import AreaName, Kernel, Unit
@@ -130,7 +129,7 @@ def image_baseline(image: memoryview, place: str) -> Baseline:
             root_hash=_root_hash(command_line),
         ),
         measured=_measured(opened),
-        files=_files(opened),
+        files=entries_of(file_system_inventory(opened.root, opened.initrd)),
         artifacts={"uki": hashlib.sha256(opened.uki_file).hexdigest()},
         stub=uki.stub,
         uki_signature=uki.uki_signature,
@@ -222,12 +221,6 @@ def _only(table: gpt.PartitionTable, type_guid: object, name: str) -> gpt.Partit
 def _initrd(uki: Uki) -> Initrd:
     section = uki.content(".initrd")
     return Initrd((), ()) if section is None else read_initrd(BinaryView.of(section, "UKI section .initrd"))
-
-
-def _files(image: OpenImage) -> Part[tuple[Entry, ...]]:
-    if not isinstance(image.root, ErofsFileSystem):
-        return Unknown(f"the root is {image.root.name}, of which there are no inventories")
-    return entries_of(inventory(image.root.image, image.initrd))
 
 
 def _root_hash(command_line: str) -> str:

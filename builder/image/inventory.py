@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from builder.image import dpkg
+from builder.image.detect import ErofsFileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from builder.image.erofs import Erofs
+    from builder.image.filesystem import FileSystem
     from builder.image.initrd import Initrd
 
 Area = Literal["initrd", "root"]
@@ -75,6 +77,11 @@ def inventory(root: Erofs, initrd: Initrd) -> tuple[FileRecord, ...]:
     Owners are looked up in the dpkg database of the same area; without one nothing has an owner. Raises
     MalformedImageError for what breaks a format.
     """
+    return file_system_inventory(ErofsFileSystem(root), initrd)
+
+
+def file_system_inventory(root: FileSystem, initrd: Initrd) -> tuple[FileRecord, ...]:
+    """The same for a root on any file system that is read."""
     records = [*_initrd_records(initrd), *_root_records(root)]
     return tuple(sorted(records, key=lambda record: (record.area, record.path)))
 
@@ -85,33 +92,31 @@ def image_packages(root: Erofs) -> tuple[dpkg.Package, ...]:
     return () if status is None else dpkg.packages(root.content(status.inode))
 
 
-def _root_records(root: Erofs) -> Iterator[FileRecord]:
-    files = tuple(root.walk())
+def _root_records(root: FileSystem) -> Iterator[FileRecord]:
+    files = tuple(root.entries())
     area = _area(
         "root",
         ((file.path, file.target) for file in files if file.target is not None),
-        {file.path: root.content(file.inode) for file in files if _is_database(file.path, file.inode.mode)},
+        {file.path: file.content() for file in files if _is_database(file.path, file.mode)},
     )
     digests: dict[int, str] = {}  # by inode number, so that hard links are hashed once
     for file in files:
-        inode = file.inode
-        is_file = stat.S_ISREG(inode.mode)
-        if is_file and inode.nid not in digests:
-            digests[inode.nid] = _digest(root.pieces(inode))
-        package, version = area.owner(file.path, inode.mode)
+        if file.is_file and file.inode not in digests:
+            digests[file.inode] = _digest(file.pieces())
+        package, version = area.owner(file.path, file.mode)
         yield FileRecord(
             area=area.name,
             path=f"/{file.path}",
-            type=_TYPES[stat.S_IFMT(inode.mode)],
-            mode=stat.S_IMODE(inode.mode),
-            uid=inode.uid,
-            gid=inode.gid,
-            size=inode.size if is_file else 0,
-            mtime=inode.mtime,
-            sha256=digests[inode.nid] if is_file else None,
+            type=_TYPES[stat.S_IFMT(file.mode)],
+            mode=stat.S_IMODE(file.mode),
+            uid=file.uid,
+            gid=file.gid,
+            size=file.size,
+            mtime=file.mtime,
+            sha256=digests[file.inode] if file.is_file else None,
             xattrs=tuple((name, value.hex()) for name, value in file.xattrs),
             target=file.target,
-            device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
+            device=file.device,
             package=package,
             version=version,
         )

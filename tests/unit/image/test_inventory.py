@@ -10,10 +10,11 @@ import pytest
 from builder.errors import MalformedImageError
 from builder.image import inventory_file
 from builder.image.binary import BinaryView
+from builder.image.detect import open_file_system
 from builder.image.dpkg import Package, owners, packages
 from builder.image.erofs import Erofs, open_erofs
 from builder.image.initrd import Initrd, read_initrd
-from builder.image.inventory import FileRecord, image_packages, inventory
+from builder.image.inventory import FileRecord, file_system_inventory, image_packages, inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,3 +220,15 @@ def test_a_status_file_that_breaks_the_format_is_refused(status: bytes, problem:
 def test_of_several_owners_the_first_by_name_counts() -> None:
     lists = {"b.list": b"/usr/share/x\n", "a:amd64.list": b"/usr/share/x\n/bin/y\n"}
     assert owners(lists, {"bin": "usr/bin"}) == {"usr/share/x": "a", "usr/bin/y": "a"}
+
+
+@pytest.mark.parametrize("name", ["root.ext4", "root-plain.squashfs"])
+def test_the_same_tree_in_another_file_system_has_the_same_inventory(
+    sample: Callable[[str], bytes], root: Erofs, name: str
+) -> None:
+    empty = Initrd((), ())
+    other = open_file_system(BinaryView.of(sample(name), name))
+    found = {record.path: record for record in file_system_inventory(other, empty)}
+    packaged = [record for record in inventory(root, empty) if record.package is not None]
+    assert len(packaged) == 4
+    assert [found[record.path] for record in packaged] == packaged
