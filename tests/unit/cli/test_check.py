@@ -147,3 +147,31 @@ def test_a_report_names_the_image_by_its_digest(pack: Path, tmp_path: Path) -> N
 
 def test_a_tree_has_no_digest(root: Path, pack: Path) -> None:
     assert json.loads(invoke(root, "--pack", pack, "--format", "json").stdout)["digest"] is None
+
+
+RULE = """description: Ours.
+rules:
+  ACM-001:
+    title: Nothing is called motd
+    severity: low
+    door: leaks
+    rationale: It is read by nobody.
+    fix: rm
+    each: [root.files]
+    fails: item.path == "/etc/motd"
+    subject: area + ":" + item.path
+    message: '"is there"'
+"""
+
+
+def test_a_rule_of_ones_own_is_reported_listed_and_explained(root: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "acme.yaml"
+    pack.write_text(RULE)
+    assert invoke(root, "--pack", pack).exit_code == 0
+    (root / "etc/motd").write_text("hello")
+    shown = invoke(root, "--pack", pack)
+    assert shown.exit_code == 1
+    assert "ACM-001  low       Nothing is called motd: failed\n    root:/etc/motd is there" in shown.output
+    assert "ACM-001" in invoke("--list", "--pack", pack).output
+    assert 'where item.path == "/etc/motd"' in invoke("--explain", "acm-001", "--pack", pack).output
+    assert "there is no control 'acm-001'" in str(invoke("--explain", "acm-001").output)

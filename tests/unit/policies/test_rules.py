@@ -205,6 +205,14 @@ def test_a_control_keeps_the_rule_that_it_was_made_of(tmp_path: Path) -> None:
     assert selected.control.rule.each == ("root.files", "initrd.files")
 
 
+def test_a_rule_explains_itself_as_a_control_does(tmp_path: Path) -> None:
+    control = load([pack(tmp_path)])[0].control
+    assert control.looks_at == f"root.files and initrd.files, where {RULE['fails']}"
+    assert (control.rationale, control.fix, control.title) == (RULE["rationale"], RULE["fix"], RULE["title"])
+    assert control.example
+    assert control.limits
+
+
 def test_a_rule_without_the_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path)
     monkeypatch.setitem(sys.modules, "cel_expr_python", None)
