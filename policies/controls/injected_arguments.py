@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._arguments import about_argument, arguments, is_on
-from policies.finding import Evidence, Finding, about_name
+from policies.finding import Evidence, Finding, about_name, about_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,8 @@ _FETCHING: Final = re.compile(
     r"|coreos\..+|flatcar\..+|combustion\..+|autoyast|netsetup|fai_action|script|live_config\..+|components|fetch_url"
 )
 _REMOTE_ROOT: Final = re.compile(r"(?:nfs4?|cifs|iscsi|nbd|live|http|https|ftp|tftp|dhcp|dhcp6|/dev/nfs|aoe|fcoe).*")
+# Linux Documentation/admin-guide/acpi/ssdt-overlays.rst and kernel-parameters.txt.
+_ACPI_TABLES: Final = frozenset({"efivar_ssdt", "acpi_rsdp"})
 
 
 @control(
@@ -223,6 +225,37 @@ def no_gpt_auto(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
                     yield about_name(area, subject, "mounts partitions by their type", (generator.path, value))
 
 
+@control(
+    "ZOA-432",
+    door=Door.INJECTED_CONFIGURATION,
+    severity=Severity.HIGH,
+    title="ACPI tables come from the firmware only",
+    references=("NIST SP 800-53 SI-7", "NIST SP 800-53 CM-5"),
+)
+def no_foreign_acpi_tables(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no argument is efivar_ssdt or acpi_rsdp, and the initrd holds no file below
+    /kernel/firmware/acpi, from where the kernel takes tables that replace those of the firmware.
+
+    Why it matters: an ACPI table holds code that the kernel runs with access to all memory; one from an EFI variable
+    is chosen by whoever may write variables, and is not in the image.
+
+    Example: efivar_ssdt=OemTable on the command line.
+
+    Fix: remove the argument; put what the table should do into a driver or the firmware.
+
+    Known limits: tables of the firmware itself, and of a hypervisor, are measured by the firmware and not looked at.
+    lockdown= makes the kernel refuse the arguments, which shows only at boot.
+    """
+    for placed in arguments(facts):
+        if placed.name in _ACPI_TABLES:
+            yield about_argument(placed, "makes the kernel run an ACPI table from outside of the firmware")
+    if facts.initrd is not None:
+        for file in facts.initrd.files:
+            if file.type == "file" and file.path.startswith("/kernel/firmware/acpi/"):
+                value = f"{file.size} bytes"
+                yield about_path(facts.initrd, file.path, "replaces an ACPI table of the firmware", value)
+
+
 def _setting(line: CommandLine | None, name: str, *, is_initrd: bool) -> bool:
     """What systemd makes of a boolean that is on by default: the last one counts; the initrd reads "rd." as well."""
     names = {name, f"rd.{name}"} if is_initrd else {name}
@@ -232,5 +265,5 @@ def _setting(line: CommandLine | None, name: str, *, is_initrd: bool) -> bool:
 
 CONTROLS = (
     no_imported_credentials, no_credential_argument, no_dangerous_credential, no_manager_argument,
-    no_fetching_argument, no_gpt_auto,
+    no_fetching_argument, no_gpt_auto, no_foreign_acpi_tables,
 )  # fmt: skip

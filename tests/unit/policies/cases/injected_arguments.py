@@ -75,4 +75,15 @@ CASES = (
     ),
     good("ZOA-413", root={_GENERATOR: program()}, initrd={_GENERATOR: program()}, command_line="systemd.gpt_auto=no"),
     good("ZOA-413", root={_GENERATOR: link("/dev/null")}, command_line="quiet"),
+    *(
+        bad("ZOA-432", f"uki:0:{argument}", command_line=f"quiet {argument}")
+        for argument in ("efivar_ssdt=OemTable", "acpi_rsdp=0x7ff0", "efivar-ssdt=x")
+    ),
+    bad("ZOA-432", "initrd:/kernel/firmware/acpi/dsdt.aml", initrd={"kernel/firmware/acpi/dsdt.aml": "x"}),
+    good(
+        "ZOA-432",
+        command_line="quiet acpi=force",
+        root={"kernel/firmware/acpi/dsdt.aml": "x"},
+        initrd={"kernel/firmware/acpi/none/x": link("/y"), "usr/lib/firmware/x": "x"},
+    ),
 )
