@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.compare import debversion
 from builder.compare.baseline import InstalledPackage, Unknown
-from builder.compare.difference import Change, Difference, Field, node_id
+from builder.compare.difference import Difference, Field, node_id
 from builder.compare.parts import not_compared, pair, presence, topic
 
 if TYPE_CHECKING:
@@ -131,8 +131,3 @@ def _notes(label: str, old: InstalledPackage | None, new: InstalledPackage | Non
             yield "another spelling of the same version"
     if _SECURITY.fullmatch(label.partition(":")[0]):
         yield "security-relevant"
-
-
-def is_change(difference: Difference) -> bool:
-    """Whether a package is another one, as opposed to one that came or went."""
-    return difference.change is Change.CONTENT
