@@ -77,6 +77,7 @@ def command(
     from builder.definition.load import load  # noqa: PLC0415
     from builder.definition.mirror import find_mirror  # noqa: PLC0415
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
+    from builder.mkosi.prune_report import summary_lines  # noqa: PLC0415
     from builder.release.build import BuildRequest, build_image  # noqa: PLC0415
     from policies.presenters.text import text  # noqa: PLC0415
 
@@ -91,6 +92,8 @@ def command(
         to_stderr("note: reused the build of the same inputs; --force builds it again\n")
     else:
         to_stderr(f"{text(built.report)}\n")
+    for line in summary_lines(built.record.pruned):
+        to_stderr(f"pruned {line}\n")
     if output_format is Format.JSON:
         print_json({"directory": str(built.directory), "reused": built.reused, "record": built.record})
     else:
