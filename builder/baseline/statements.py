@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+import msgspec
+
 from builder.compare.baseline import InstalledPackage, Unknown
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.release.statements import (
@@ -33,6 +35,33 @@ UNSIGNED: Final = "UNVERIFIED: nobody signs reference values alone"
 _DEBIAN_PACKAGE: Final = re.compile(r"pkg:deb/debian/([^@?]+)@([^?]+)\?arch=([^&]+)")
 
 
+class _Annotations(msgspec.Struct, frozen=True, rename="camel"):
+    used_in: tuple[str, ...] = ()
+
+
+class _Dependency(msgspec.Struct, frozen=True):
+    uri: str = ""
+    digest: dict[str, str] = {}
+    annotations: _Annotations = _Annotations()
+
+
+class _BuildDefinition(msgspec.Struct, frozen=True, rename="camel"):
+    external_parameters: dict[str, Any] = {}
+    internal_parameters: dict[str, Any] = {}
+    resolved_dependencies: tuple[_Dependency, ...] = ()
+
+
+class _RunDetails(msgspec.Struct, frozen=True):
+    builder: dict[str, Any] = {}
+
+
+class Provenance(msgspec.Struct, frozen=True, rename="camel"):
+    """What a comparison needs of SLSA provenance (https://slsa.dev/spec/v1.0/provenance); it has more."""
+
+    build_definition: _BuildDefinition = _BuildDefinition()
+    run_details: _RunDetails = _RunDetails()
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """What a release says. ``key_ids`` are trusted keys that signed all of it, ``named`` those that signatures name.
@@ -44,7 +73,7 @@ class Stated:
     key_ids: tuple[str, ...]
     named: tuple[str, ...]
     subjects: Mapping[str, str]
-    provenance: Mapping[str, Any] | None
+    provenance: Provenance | None
 
 
 def read_stated(data: bytes, trusted: Sequence[PublicKey], place: str) -> Stated:
@@ -67,8 +96,14 @@ def read_stated(data: bytes, trusted: Sequence[PublicKey], place: str) -> Stated
         key_ids=key_ids,
         named=tuple(sorted({item.key_id for envelope in envelopes for item in envelope.signatures})),
         subjects={subject.name: subject.digest.get("sha256", "") for subject in statement.subject},
-        provenance=statements[PROVENANCE].predicate if PROVENANCE in statements else None,
+        provenance=_provenance(statements, place),
     )
+
+
+def _provenance(statements: Mapping[str, Statement], place: str) -> Provenance | None:
+    if PROVENANCE not in statements:
+        return None
+    return convert(statements[PROVENANCE].predicate, Provenance, what=f"{place}: provenance")
 
 
 def _verify(envelopes: Sequence[Envelope], trusted: Sequence[PublicKey], place: str) -> tuple[str, ...]:
@@ -103,36 +138,37 @@ def _statements(envelopes: Sequence[Envelope], place: str) -> Mapping[str, State
     return statements
 
 
-def build_inputs(provenance: Mapping[str, Any] | None) -> Part[Mapping[str, str]]:
+def build_inputs(provenance: Provenance | None) -> Part[Mapping[str, str]]:
     """What the provenance says that the build was made from, by name, without what identity and packages say."""
     if provenance is None:
         return Unknown("there is no provenance")
-    definition = provenance.get("buildDefinition", {})
-    external = dict(definition.get("externalParameters", {}))
-    for name in ("name", "version", "architecture", "profile"):
-        external.pop(name, None)
-    builder = provenance.get("runDetails", {}).get("builder", {})
-    values = {"definition": external, "internal": definition.get("internalParameters", {}), "builder": builder}
+    definition = provenance.build_definition
+    own = {"name", "version", "architecture", "profile"}
+    external = {name: value for name, value in definition.external_parameters.items() if name not in own}
+    values = {
+        "definition": external,
+        "internal": definition.internal_parameters,
+        "builder": provenance.run_details.builder,
+    }
     return dict(_flat(values, ""))
 
 
-def dependencies(provenance: Mapping[str, Any] | None, *, toolchain: bool) -> Part[tuple[InstalledPackage, ...]]:
+def dependencies(provenance: Provenance | None, *, toolchain: bool) -> Part[tuple[InstalledPackage, ...]]:
     """The Debian packages that the provenance lists: those of the toolchain, or those of root and initrd."""
     if provenance is None:
         return Unknown("there is no provenance")
-    listed = provenance.get("buildDefinition", {}).get("resolvedDependencies", [])
+    listed = provenance.build_definition.resolved_dependencies
     found = tuple(item for item in _packages(listed) if (item.area == "toolchain") is toolchain)
     return found or Unknown("the provenance lists no packages")
 
 
-def _packages(listed: Sequence[Mapping[str, Any]]) -> Iterator[InstalledPackage]:
+def _packages(listed: Sequence[_Dependency]) -> Iterator[InstalledPackage]:
     for item in listed:
-        match = _DEBIAN_PACKAGE.match(str(item.get("uri")))
-        if match is None:
-            continue
-        name, version, architecture = map(unquote, match.groups())
-        for area in item.get("annotations", {}).get("usedIn", ()):
-            yield InstalledPackage(str(area), name, version, architecture, item.get("digest", {}).get("sha256"))
+        match = _DEBIAN_PACKAGE.match(item.uri)
+        if match is not None:
+            name, version, architecture = map(unquote, match.groups())
+            for area in item.annotations.used_in:
+                yield InstalledPackage(area, name, version, architecture, item.digest.get("sha256"))
 
 
 def _flat(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,8 @@ from builder.image.initrd import Initrd
 from builder.image.inventory import inventory
 from builder.image.inventory_file import to_jsonl
 from builder.release.layout import INVENTORY, REFERENCE_VALUES, STATEMENTS
-from signing import keys
+from builder.release.statements import PAYLOAD_TYPE, PROVENANCE
+from signing import dsse, envelope_json, keys
 from tests.made_releases import SIGNER, Recipe
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ def test_without_a_key_a_release_is_said_to_be_unverified(releases: tuple[Path, 
 def test_a_release_that_another_key_signed_is_refused(releases: tuple[Path, Path]) -> None:
     with pytest.raises(NotVerifiedError, match="not signed by keys that you trust"):
         read_baseline(releases[0], [OTHER_KEY])
+
+
+@pytest.mark.parametrize("broken", [[], {"resolvedDependencies": [{"uri": 1}]}, {"externalParameters": 7}])
+def test_a_provenance_that_is_none_is_refused(copy: Callable[[str], Path], broken: object) -> None:
+    directory = copy("")
+    measurements, _ = envelope_json.decode_lines((directory / STATEMENTS).read_bytes())
+    statement = json.loads(measurements.payload)
+    statement |= {"predicateType": PROVENANCE, "predicate": {"buildDefinition": broken}}
+    other = dsse.sign(PAYLOAD_TYPE, json.dumps(statement).encode(), [SIGNER])
+    (directory / STATEMENTS).write_bytes(envelope_json.encode_lines([measurements, other]))
+    with pytest.raises(InvalidInputError, match="provenance"):
+        read_baseline(directory)
 
 
 def test_an_inventory_that_the_statements_do_not_mean_is_refused(
