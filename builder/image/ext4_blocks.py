@@ -69,7 +69,7 @@ def _extents(
 ) -> Iterator[_Run]:
     """The extents below a node, which all have to lie between the blocks ``first`` and ``end`` of the file."""
     magic, count, limit, stated_depth, _ = node.unpack(_HEADER)
-    if (magic, stated_depth) != (_MAGIC, depth) or count > limit:
+    if (magic, stated_depth) != (_MAGIC, depth) or count > limit or (depth and not count):
         raise node.error(0, f"a node of its extent tree begins with {node.read(0, 8).hex()}")
     node.slice(_HEADER.size, limit * _EXTENT.size)
     if inode.seed is not None and node.base != inode.block.base:

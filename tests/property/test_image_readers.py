@@ -19,14 +19,18 @@ from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition
 from builder.image.dpkg import packages
 from builder.image.erofs import open_erofs
+from builder.image.ext4 import open_ext4
 from builder.image.fat import open_fat
 from builder.image.fat_edit import replace_file
 from builder.image.gpt import read_partition_table
 from builder.image.initrd import read_initrd
 from builder.image.inventory import FileRecord, FileType, inventory
+from builder.image.squashfs import open_squashfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from builder.image.filesystem import FileSystem
 
 VECTORS = Path(__file__).parents[1] / "vectors/image"
 BOOT_PATH = "EFI/BOOT/BOOTX64.EFI"
@@ -55,6 +59,13 @@ def drain_erofs(data: bytes) -> None:
     for file in fs.walk():
         if stat.S_ISREG(file.inode.mode):
             for _ in fs.pieces(file.inode):
+                pass
+
+
+def drain(file_system: FileSystem) -> None:
+    for entry in file_system.entries():
+        if entry.is_file:
+            for _ in entry.pieces():
                 pass
 
 
@@ -96,6 +107,10 @@ READERS: dict[str, tuple[Callable[[bytes], object], str]] = {
     "erofs in chunks": (drain_erofs, "root-chunks.erofs"),
     "erofs with prefixes": (drain_erofs, "root-prefixes.erofs"),
     "compressed erofs": (drain_erofs, "root-lz4.erofs"),
+    "ext4": (lambda data: drain(open_ext4(view(data))), "root-small-blocks.ext4"),
+    "ext2": (lambda data: drain(open_ext4(view(data))), "root.ext2"),
+    "squashfs": (lambda data: drain(open_squashfs(view(data))), "root-plain.squashfs"),
+    "packed squashfs": (lambda data: drain(open_squashfs(view(data))), "root-zstd.squashfs"),
     "initrd": (lambda data: read_initrd(view(data), 1 << 22), "initrd.cpio"),
     "concatenated initrd": (lambda data: read_initrd(view(data), 1 << 22), "initrd-concatenated.img"),
     "disk": (drain_disk, "disk.raw"),
@@ -111,6 +126,19 @@ HOT = {
     "root-chunks.erofs": [(1024, 76000)],
     "root-prefixes.erofs": [(1024, 70000), (135000, 140000)],
     "root-lz4.erofs": [(1024, 70000)],
+    # Superblock and descriptors, inodes, the block of odd/, extents, attributes; the same and a block map.
+    "root-small-blocks.ext4": [
+        (1024, 2200),
+        (0x11800, 0x12400),
+        (0x24E80, 0x25800),
+        (0x2A800, 0x2AA00),
+        (0xCFC00, 0xD0000),
+        (0x21B400, 0x21B500),
+        (0x260C00, 0x261000),
+    ],
+    "root.ext2": [(1024, 2200), (0x11100, 0x12400), (0x81EC00, 0x820000), (0x860C00, 0x861000), (0xB1800, 0xB1C00)],
+    "root-plain.squashfs": [(0, 96), (1669565, 1671000), (1690000, 1720000)],
+    "root-zstd.squashfs": [(0, 96), (8000, 15200)],
     "initrd.cpio": [(0, 1548)],
     "initrd-concatenated.img": [(0, 3200)],
     "disk.raw": [(0, 2048), (1 << 20, (1 << 20) + 30000), (2 << 20, (2 << 20) + 70000)],

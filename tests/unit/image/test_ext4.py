@@ -295,6 +295,7 @@ def test_directories_in_a_loop_are_refused(plain: bytearray) -> None:
         (0x28, b"\0\0", "a node of its extent tree begins with"),
         (0x28 + 2, b"\x09\x00", "a node of its extent tree begins with"),
         (0x28 + 2, b"\x05\x00\x05\x00", "needs 60 bytes"),
+        (0x28 + 2, b"\x00\x00", "a node of its extent tree begins with 0af30000"),
         (0x28 + 6, b"\x06\x00", "its extent tree has a depth of 6"),
         (0x28 + 6, b"\x01\x00", "a node of its extent tree begins with"),
         (0x28 + 12, b"\x00\x00\x01\x00", "out of order"),
