@@ -21,7 +21,7 @@ from builder.files import mapped, sha256_file
 from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition, replace_uki
 from builder.image.uki import read_uki
-from builder.release.layout import BUILD_RECORD, POLICY, STATEMENTS, Names
+from builder.release.layout import BUILD_RECORD, LOCK, POLICY, STATEMENTS, TREE, Names
 from builder.release.record import encode_record, load_record
 from builder.release.statements import PAYLOAD_TYPE, SHORT_NAMES
 from policies.policy import encode as encode_policy
@@ -122,6 +122,8 @@ def variant(built: Path, target: Path, toolchain: Toolchain, edits: Mapping[str,
     target.mkdir(parents=True)
     disk = target / NAMES.disk
     shutil.copyfile(built / NAMES.disk, disk)
+    for name in (LOCK, TREE):
+        shutil.copyfile(built / name, target / name)
     stub = (toolchain.tree / STUB).read_bytes()
     with disk.open("r+b") as file, mmap.mmap(file.fileno(), 0) as view, memoryview(view) as raw:
         uki = read_uki(uki_of(raw))

@@ -27,6 +27,7 @@ VERBS: Final[dict[str, str]] = {
     "check": "Check that an image leaves no way in.",
     "verify": "Verify a release against the keys that you trust.",
     "diff": "Show what changed between two baselines, and which PCRs that moved.",
+    "rebuild": "Build a release again, and compare bit by bit.",
     "boot": "Boot a release and compare the real PCRs with its reference values.",
     "export": "Write a release's reference values in the formats of other verifiers.",
     "appraise": "Appraise a node's evidence against the releases that it may run.",

@@ -135,26 +135,30 @@ def requested(images: Mapping[str, Sequence[str]], toolchain: Sequence[str]) -> 
     }
 
 
-def require_current(lock: ImageLock, loaded: LoadedDefinition, wanted: Mapping[Part, Sequence[str]]) -> None:
-    """Raise InvalidInputError if the definition has changed since its lock was made, naming the first difference."""
+def require_current(lock: ImageLock, loaded: LoadedDefinition) -> None:
+    """Raise InvalidInputError if the lock was made of another archive or for another image."""
     definition = loaded.definition
-    problems = [
-        f"{name} is {found} in the lock and {expected} in the definition"
-        for name, found, expected in (
-            ("name", lock.image, definition.name),
-            ("distribution.suite", lock.archive.suite, definition.distribution.suite),
-            ("distribution.components", lock.archive.components, definition.distribution.components),
-        )
-        if found != expected
-    ]
+    for name, found, expected in (
+        ("name", lock.image, definition.name),
+        ("distribution.suite", lock.archive.suite, definition.distribution.suite),
+        ("distribution.components", lock.archive.components, definition.distribution.components),
+    ):
+        if found != expected:
+            raise _outdated(lock, f"{name} is {found} in the lock and {expected} in the definition")
+
+
+def require_requested(lock: ImageLock, wanted: Mapping[Part, Sequence[str]]) -> None:
+    """Raise InvalidInputError if the lock was made for other packages than are wanted now, naming the first one."""
     for part in Part:
         for name in sorted(set(wanted[part]) ^ set(lock.requested[part])):
-            is_wanted = name in wanted[part]
-            problems.append(f"{name} is {'not in the lock' if is_wanted else 'in the lock and not asked for'} ({part})")
-    if problems:
-        raise InvalidInputError(
-            f"the lock of {definition.name} is out of date: {problems[0]}", hint="`bedplate lock` brings it up to date"
-        )
+            lack = "is not in the lock" if name in wanted[part] else "is in the lock and not asked for"
+            raise _outdated(lock, f"{name} {lack} ({part})")
+
+
+def _outdated(lock: ImageLock, problem: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"the lock of {lock.image} is out of date: {problem}", hint="`bedplate lock` brings it up to date"
+    )
 
 
 def differences(old: ImageLock, new: ImageLock) -> Mapping[str, tuple[str | None, str | None]]:

@@ -5,7 +5,9 @@ It is a tar archive (POSIX pax, uncompressed) whose bytes follow from the tree a
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
 from pathlib import PurePosixPath
 from typing import Final
@@ -50,6 +52,18 @@ def unpack_tree(data: bytes, name: str) -> RenderedTree:
         if path.is_absolute() or ".." in path.parts or inside:
             raise InvalidInputError(f"{name} is no archive of a mkosi tree: it has an entry {path}")
     return tree
+
+
+def tree_digest(tree: RenderedTree) -> str:
+    """SHA-256 over path, kind and content of everything in the rendered tree."""
+    state = hashlib.sha256()
+    for path, entry in tree.entries.items():
+        if isinstance(entry, RenderedLink):
+            row = [str(path), "link", entry.target]
+        else:
+            row = [str(path), "executable" if entry.executable else "file", hashlib.sha256(entry.content).hexdigest()]
+        state.update(json.dumps(row).encode())
+    return state.hexdigest()
 
 
 def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> RenderedFile | RenderedLink:

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from builder import __version__
 from builder.definition.lock import encode_lock, require_current
-from builder.definition.render import RenderedLink, RenderedTree, file_stem, render
-from builder.definition.tree_archive import pack_tree
+from builder.definition.render import RenderedTree, file_stem, render
+from builder.definition.tree_archive import MAX_ARCHIVE_BYTES, pack_tree, tree_digest, unpack_tree
 from builder.errors import InvalidInputError
-from builder.files import locked, mapped, new_directory, remove_partial, require_free, sha256_file, write_atomically
+from builder.files import (
+    locked,
+    mapped,
+    new_directory,
+    read_bytes,
+    remove_partial,
+    require_free,
+    sha256_file,
+    write_atomically,
+)
 from builder.mkosi.bootstrap import toolchain_key
 from builder.release.contents import read_contents
 from builder.release.layout import BUILD_RECORD, LOCK, TREE, UNSIGNED_SUFFIX, Names
@@ -138,7 +147,7 @@ def _build(
             stem=recipe.stem,
             inputs=inputs,
             definition=request.loaded.digest,
-            tree=_tree_digest(tree),
+            tree=tree_digest(tree),
             source_date_epoch=definition.source_date_epoch,
             seed=str(definition.seed),
             bedplate=__version__,
@@ -178,6 +187,27 @@ def find_unsigned(path: Path) -> tuple[Path, BuildRecord]:
     return disk, record
 
 
+def read_sources(unsigned: Path, record: BuildRecord) -> dict[str, bytes]:
+    """What the build was made from, by file name: lock and tree; nothing for one without a lock.
+
+    Raises InvalidInputError if a file is missing or is not the one of the record.
+    """
+    if record.lock is None:
+        return {}
+    lock = read_bytes(unsigned / LOCK, what="lock of the build", limit=MAX_ARCHIVE_BYTES)
+    tree = read_bytes(unsigned / TREE, what="mkosi tree of the build", limit=MAX_ARCHIVE_BYTES)
+    for name, found, recorded in (
+        (LOCK, hashlib.sha256(lock).hexdigest(), record.lock),
+        (TREE, tree_digest(unpack_tree(tree, TREE)), record.tree),
+    ):
+        if found != recorded:
+            raise InvalidInputError(
+                f"{unsigned / name} is not what was built from: its digest differs from {BUILD_RECORD}",
+                hint="build it again",
+            )
+    return {LOCK: lock, TREE: tree}
+
+
 def _require_plain(directory: Path) -> None:
     """mkosi 25.3 hands a path below the workspace to a shell, through apt, without quotes."""
     if not _PLAIN_PATH.fullmatch(str(directory)):
@@ -189,20 +219,8 @@ def _require_plain(directory: Path) -> None:
 
 def _inputs_digest(tree: RenderedTree, policy: Policy, supply: Supply | None) -> str:
     settled = encode_policy(policy).decode()
-    parts = [__version__, toolchain_key(), _tree_digest(tree), supply and supply.lock_digest, settled]
+    parts = [__version__, toolchain_key(), tree_digest(tree), supply and supply.lock_digest, settled]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _tree_digest(tree: RenderedTree) -> str:
-    """SHA-256 over path, kind and content of everything in the rendered tree."""
-    state = hashlib.sha256()
-    for path, entry in tree.entries.items():
-        if isinstance(entry, RenderedLink):
-            row = [str(path), "link", entry.target]
-        else:
-            row = [str(path), "executable" if entry.executable else "file", hashlib.sha256(entry.content).hexdigest()]
-        state.update(json.dumps(row).encode())
-    return state.hexdigest()
 
 
 def _now() -> str:

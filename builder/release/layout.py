@@ -14,6 +14,9 @@ POLICY: Final = "policy.json"
 POLICY_REPORT: Final = "policy-report.json"
 POLICY_SARIF: Final = "policy-report.sarif"
 POLICY_PAGE: Final = "report.html"
+# What a locked image was built from: the same two files build it again.
+LOCK: Final = "image.lock"
+TREE: Final = "mkosi-tree.tar"
 SECURE_BOOT: Final = "secure-boot"
 # UEFI variables in the order in which firmware measures them.
 VARIABLES: Final = ("PK", "KEK", "db", "dbx")

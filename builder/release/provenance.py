@@ -26,7 +26,11 @@ def provenance(record: BuildRecord) -> dict[str, Any]:
                 "sourceDateEpoch": record.source_date_epoch,
                 "seed": record.seed,
             },
-            "internalParameters": {"mkosiTree": {"digest": {"sha256": record.tree}}, "toolchain": record.toolchain},
+            "internalParameters": {
+                "mkosiTree": {"digest": {"sha256": record.tree}},
+                "toolchain": record.toolchain,
+                "lock": None if record.lock is None else {"digest": {"sha256": record.lock}},
+            },
             "resolvedDependencies": _dependencies(record),
         },
         "runDetails": {

@@ -21,7 +21,7 @@ from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition, replace_uki
 from builder.image.inventory_file import pack
 from builder.image.pe import attach_signature, authenticode_digest, pad_for_signing
-from builder.release.build import find_unsigned
+from builder.release.build import find_unsigned, read_sources
 from builder.release.contents import read_contents
 from builder.release.layout import (
     BUNDLE_SUFFIX,
@@ -92,6 +92,7 @@ def sign_build(
     with reporter.stage("read the build"):
         disk, record = find_unsigned(unsigned)
         policy = load_policy(unsigned, record.policy)
+        sources = read_sources(unsigned, record)
     if record.profile != keyring.profile.value:
         raise InvalidInputError(
             f"{unsigned} is a {record.profile} image and the keys sign {keyring.profile.value} images only",
@@ -112,6 +113,8 @@ def sign_build(
             names = Names(record.stem)
             with reporter.stage("sign the UKI"):
                 shutil.copyfile(disk, partial / names.disk)
+                for name, content in sources.items():
+                    write_atomically(partial / name, content)
                 _sign_disk(partial / names.disk, keyring)
             with reporter.stage("measure"):
                 reference = _write_contents(partial, names, record, keyring)

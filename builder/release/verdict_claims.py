@@ -78,6 +78,10 @@ def check_verdict(
     except InvalidPolicyError as error:
         yield f"{_VERDICT}: {error}"
     else:
+        if image.facts.unread:
+            # All that the controls would say of the rest follows from this.
+            yield f"{_VERDICT}: parts of the image cannot be read, so it does not satisfy its policy"
+            return
         yield from _check_report(report, judged)
         yield from _check_newer_controls(image, policy, [name for name in required if name not in missing], demands)
 

@@ -16,7 +16,7 @@ from builder.files import sha256_file
 from builder.process import run
 from builder.progress import Silent
 from builder.release.keyring import generate_keyring, load_keyring, load_trusted
-from builder.release.layout import BUILD_RECORD, INVENTORY, POLICY
+from builder.release.layout import BUILD_RECORD, INVENTORY, LOCK, POLICY, TREE
 from builder.release.record import load_record
 from builder.release.sign import sign_build
 from builder.release.statements import PROVENANCE, SHORT_NAMES
@@ -35,11 +35,13 @@ pytestmark = pytest.mark.integration
 # Without a trust root of its own cosign would ask the public sigstore instance for one.
 NO_TRUST_ROOT = b'{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
 SUBJECTS = (
+    LOCK,
     NAMES.uki,
     NAMES.disk,
     NAMES.root_verity,
     NAMES.root,
     INVENTORY,
+    TREE,
     "policy-report.json",
     "policy-report.sarif",
     "policy.json",

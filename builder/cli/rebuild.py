@@ -1,0 +1,160 @@
+"""``bedplate rebuild``: build a release again, and compare bit by bit."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.arguments import Verb, key_passphrase, shown_path
+from builder.cli.exitcodes import ExitCode
+from builder.cli.output import Format, format_option, print_json, print_text
+from builder.cli.progress import progress_option
+from builder.cli.vault_options import find_sources, find_vault, snapshot_option, vault_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from builder.mkosi.cache import Cache
+    from builder.progress import Reporter
+    from builder.vault.fetch import Source
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    cls=Verb,
+    short_help="Build a release again, and compare bit by bit.",
+    examples=(
+        "bedplate rebuild dist/inference-node/1.0.0 --trust keys/production/release.pub --vault inputs-1.0.0 --offline",
+        "bedplate rebuild dist/inference-node/1.0.0 --trust keys/production/release.pub \\",
+        "    --attest keys/rebuilder/release.key -o rebuilt.json",
+    ),
+)
+@click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--trust", "trusted", required=True, multiple=True, type=_FILE, help="Public key (PEM) that must have signed it."
+)
+@click.option("--allow-development", is_flag=True, help="Also rebuild a development image.")
+@click.option("--offline", is_flag=True, help="Use the vault only, and no network.")
+@click.option(
+    "--mirror",
+    metavar="URL",
+    help="Debian archive for packages that the vault lacks.  [default: $BEDPLATE_MIRROR, this host's]",
+)
+@vault_option
+@snapshot_option
+@click.option(
+    "--attest",
+    "key",
+    type=_FILE,
+    help="Private key to sign with that the image came out again. $BEDPLATE_KEY_PASSPHRASE opens an encrypted one.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the signed statement to."
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    help="Directory to make for the rebuilt image; by default it is deleted.",
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds that mkosi may take."
+)
+@progress_option
+@format_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    release: Path,
+    trusted: tuple[Path, ...],
+    mirror: str | None,
+    vault: str | None,
+    snapshot: str | None,
+    key: Path | None,
+    output: Path | None,
+    keep: Path | None,
+    timeout: float,
+    reporter: Reporter,
+    output_format: Format,
+    *,
+    allow_development: bool,
+    offline: bool,
+) -> None:
+    """Build RELEASE again from the tree and the lock that it carries, and compare the disk images.
+
+    The rebuilt image gets the release's own signatures. Exit code 0 means that it is the published image, bit by bit;
+    1, that it differs: then what differs is shown.
+    """
+    from builder.definition.lock import read_lock  # noqa: PLC0415 -- for a fast --help
+    from builder.definition.mirror import find_mirror  # noqa: PLC0415
+    from builder.mkosi.cache import find_cache  # noqa: PLC0415
+    from builder.release.keyring import load_signer, load_trusted  # noqa: PLC0415
+    from builder.release.layout import LOCK  # noqa: PLC0415
+    from builder.release.rebuild import RebuildRequest, rebuild  # noqa: PLC0415
+    from builder.release.verify import verify_release  # noqa: PLC0415
+
+    if (key is None) is not (output is None):
+        raise click.UsageError("--attest KEY and --output FILE go together")
+    signer = None if key is None else load_signer(key, key_passphrase())
+    with reporter.stage("verify"):
+        verified = verify_release(
+            release, [load_trusted(path) for path in trusted], allow_development=allow_development
+        )
+    cache = find_cache(os.environ)
+    sources: Sequence[Source] = ()
+    if not offline:
+        date = read_lock(release / LOCK).archive.date if (release / LOCK).exists() else None
+        sources = find_sources(vault, find_mirror(mirror, os.environ, None), snapshot, date)
+    request = RebuildRequest(verified, find_vault(vault, cache), sources, cache, timeout)
+    with _directory(keep, cache) as directory:
+        rebuilt = rebuild(request, directory, reporter)
+        if output_format is Format.JSON:
+            print_json({"identical": rebuilt.is_identical, "rebuilt": rebuilt.digest, "published": rebuilt.published})
+        elif rebuilt.is_identical:
+            print_text(f"identical: {rebuilt.disk.name} came out again, sha256:{rebuilt.digest}")
+        else:
+            print_text(
+                f"different: {rebuilt.disk.name} is sha256:{rebuilt.digest}, published is sha256:{rebuilt.published}"
+            )
+            _explain(release / rebuilt.disk.name, rebuilt.disk)
+    if not rebuilt.is_identical:
+        ctx.exit(ExitCode.NO)
+    if signer is not None and output is not None:
+        from builder import __version__  # noqa: PLC0415
+        from builder.files import write_atomically  # noqa: PLC0415
+        from builder.release.rebuild_statement import sign_rebuild  # noqa: PLC0415
+
+        write_atomically(output, sign_rebuild(verified, rebuilt, __version__, dt.datetime.now(dt.UTC), signer))
+        if output_format is Format.TEXT:
+            print_text(f"attested in {shown_path(output)} by {signer.public_key.key_id}")
+
+
+@contextlib.contextmanager
+def _directory(keep: Path | None, cache: Cache) -> Iterator[Path]:
+    """Where to rebuild: in a directory that stays once the image is whole, or in one that goes away."""
+    if keep is not None:
+        from builder.files import new_directory  # noqa: PLC0415
+
+        with new_directory(keep.absolute()) as partial:
+            yield partial
+        return
+    cache.directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.directory, prefix=".partial-rebuild-") as name:
+        yield Path(name)
+
+
+def _explain(published: Path, rebuilt: Path) -> None:
+    from builder.baseline.deepen import deepen  # noqa: PLC0415
+    from builder.baseline.source import read_baseline  # noqa: PLC0415
+    from builder.cli.diff_text import outline  # noqa: PLC0415
+    from builder.cli.tree import print_tree  # noqa: PLC0415
+    from builder.compare.baselines import compare  # noqa: PLC0415
+
+    report = compare(read_baseline(published), read_baseline(rebuilt))
+    print_tree(outline(deepen(report, published, rebuilt), full=False))
