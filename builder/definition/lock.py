@@ -127,7 +127,12 @@ def read_lock(path: Path) -> ImageLock:
 
 
 def requested(images: Mapping[str, Sequence[str]], toolchain: Sequence[str]) -> dict[Part, tuple[str, ...]]:
-    """What is to be installed by part: what the images ("root", "initrd") and the toolchain name, and Debian's base."""
+    """What is to be installed by part: what the images ("root", "initrd") and the toolchain name, and Debian's base.
+
+    Raises InvalidInputError if these are not the two images.
+    """
+    if set(images) != {"root", "initrd"}:
+        raise InvalidInputError(f"the rendered tree has the images {', '.join(images)}, expected root and initrd")
     return {
         Part.ROOT: (*_BASE, *sorted(images["root"])),
         Part.INITRD: (*_BASE, *sorted(images["initrd"])),

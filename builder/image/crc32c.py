@@ -6,7 +6,7 @@ import functools
 
 _POLYNOMIAL = 0x82F63B78  # reflected: bit 31 - i is the coefficient of x^i, x^32 is left out
 SEED = 0xFFFFFFFF
-_FOLD_BYTES = 256
+_FOLD_BYTES = 96
 
 
 def crc32c(data: bytes | bytearray | memoryview, seed: int = SEED) -> int:

@@ -99,7 +99,7 @@ def mkosi_environment(toolchain: Toolchain) -> dict[str, str]:
 def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Let mkosi read the tree and refuse whatever it does not know, before any package is downloaded.
 
-    The value is the packages that the tree asks for, of "root" and "initrd". Raises InvalidInputError that names the
+    The value is the packages that the tree asks for, by image ("root", "initrd"). Raises InvalidInputError that names the
     unknown section or repeats mkosi's own words.
     """
     for config in sorted(workspace.tree.rglob("mkosi.conf")):
@@ -113,8 +113,6 @@ def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str,
                     f"{config}: unknown section [{section}]", hint=f"mkosi knows {', '.join(_KNOWN_SECTIONS)}"
                 )
     images = {image["Image"] or "root": image for image in json.loads(_summary(toolchain, workspace))["Images"]}
-    if set(images) != {"root", "initrd"}:
-        raise InvalidInputError(f"the rendered tree has the images {', '.join(images)}, expected root and initrd")
     return {name: tuple(image["Packages"]) for name, image in images.items()}
 
 
