@@ -2,7 +2,7 @@
 
 Source: Linux fs/erofs/erofs_fs.h (``Z_EROFS_COMPRESSION_*``) and decompressor*.c. A cluster may decode to more than is
 asked for (deduplicated data) and may have padding behind it, so decoding ends when the length is reached; what the
-cluster would go on to is never made. LZ4: the block format of lz4_Block_format.md. LZMA is MicroLZMA (XZ Utils,
+cluster would go on to is never made. LZMA is MicroLZMA (XZ Utils,
 lzma/container.h): LZMA1 whose first byte, always 0, is replaced by the inverted properties.
 """
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import zstandard
 
+from builder.image import lz4
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +25,6 @@ LZ4, LZMA, DEFLATE, ZSTD = 0, 1, 2, 3
 NAMES: Final = {LZ4: "LZ4", LZMA: "MicroLZMA", DEFLATE: "DEFLATE", ZSTD: "zstd"}
 # Z_EROFS_PCLUSTER_MAX_DSIZE: no cluster decodes to more, so neither does a bomb.
 MAX_DECODED: Final = 12 << 20
-_LZ4_MIN_MATCH: Final = 4
 _ZSTD_MAX_WINDOW: Final = 16 << 20
 _LZMA_MIN_DICTIONARY: Final = 4096
 _LZMA_PROPERTIES: Final = 9 * 5 * 5
@@ -50,43 +51,7 @@ def decode(algorithm: int, cluster: BinaryView, length: int) -> bytes:
 
 
 def _lz4(data: bytes, length: int) -> bytes:
-    """Sequences of literals and of matches in what was decoded so far, until ``length`` bytes are there."""
-    output = bytearray()
-    position = 0
-    try:
-        while True:
-            token = data[position]
-            count, position = _lz4_count(data, position + 1, token >> 4)
-            if position + count > len(data):
-                raise ValueError("it ends within literals")
-            output += data[position : position + min(count, length - len(output))]
-            position += count
-            if len(output) == length:
-                return bytes(output)
-            distance = data[position] | data[position + 1] << 8
-            count, position = _lz4_count(data, position + 2, token & 15)
-            count = min(count + _LZ4_MIN_MATCH, length - len(output))
-            start = len(output) - distance
-            if not distance or start < 0:
-                raise ValueError(f"a match is {distance} bytes back, but only {len(output)} are there")
-            if distance >= count:
-                output += output[start : start + count]
-            else:  # the match runs into what it makes: a pattern that repeats
-                output += (output[start:] * (count // distance + 1))[:count]
-            if len(output) == length:
-                return bytes(output)
-    except IndexError:
-        raise ValueError("it ends within a sequence") from None
-
-
-def _lz4_count(data: bytes, position: int, nibble: int) -> tuple[int, int]:
-    count = nibble
-    more = nibble == 15  # noqa: PLR2004 -- all bits of the nibble: bytes follow that add to it
-    while more:
-        count += data[position]
-        more = data[position] == 255  # noqa: PLR2004 -- likewise
-        position += 1
-    return count, position
+    return lz4.decode(data, length)[0]
 
 
 def _deflate(data: bytes, length: int) -> bytes:

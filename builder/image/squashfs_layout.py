@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import zstandard
 
+from builder.image import lz4
+
 if TYPE_CHECKING:
     from builder.image.binary import BinaryView
 
@@ -22,9 +24,9 @@ _MAGIC: Final = 0x73717368
 _SUPERBLOCK: Final = struct.Struct("<IIIIIHHHHHHQQQQQQQQ")
 _VERSION: Final = (4, 0)
 _BLOCK_BITS: Final = range(12, 21)
-GZIP, XZ, ZSTD = 1, 4, 6
-_COMPRESSORS: Final = {GZIP: "gzip", 2: "lzma", 3: "lzo", XZ: "xz", 5: "lz4", ZSTD: "zstd"}
-_SUPPORTED: Final = (GZIP, XZ, ZSTD)
+GZIP, XZ, LZ4, ZSTD = 1, 4, 5, 6
+_COMPRESSORS: Final = {GZIP: "gzip", 2: "lzma", 3: "lzo", XZ: "xz", LZ4: "lz4", ZSTD: "zstd"}
+_SUPPORTED: Final = (GZIP, XZ, LZ4, ZSTD)
 _REPACK: Final = "unpack it with unsquashfs, and check the directory"
 METADATA_SIZE: Final = 8192
 _UNCOMPRESSED_METADATA: Final = 0x8000
@@ -144,7 +146,7 @@ class Blocks:
     def _decompress(self, stored: BinaryView, limit: int) -> bytes:
         try:
             data = decompress(self._compression, stored.data, limit)
-        except (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError) as error:
+        except (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, ValueError) as error:
             raise stored.error(0, f"the {_COMPRESSORS[self._compression]} data is broken: {error}") from None
         if data is None:
             raise stored.error(0, f"a block does not end, or has more than {limit} bytes")
@@ -158,6 +160,9 @@ def decompress(compression: int, stored: memoryview, limit: int) -> bytes | None
         with decompressor.stream_reader(stored) as reader:
             data = reader.read(limit + 1)
         return data if len(data) <= limit else None
+    if compression == LZ4:
+        data, is_whole = lz4.decode(bytes(stored), limit)
+        return data if is_whole else None
     if compression == GZIP:
         gzip = zlib.decompressobj()
         data = gzip.decompress(stored, limit)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builder.errors import InvalidInputError, MalformedImageError, NotVerifiedError
-from builder.image import inventory_file, verity
+from builder.image import inventory_file, lz4, verity
 from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition
 from builder.image.dpkg import packages
@@ -279,3 +279,16 @@ def test_random_bytes_are_no_inventory(data: bytes) -> None:
 )
 def test_any_lines_are_a_package_list_or_malformed(data: list[bytes]) -> None:
     refuses_or_reads(packages, b"\n".join(data))
+
+
+@EXAMPLES
+@given(data=st.binary(max_size=200) | st.lists(st.sampled_from([0, 1, 4, 15, 16, 0x1F, 0xF0, 0xFF])).map(bytes))
+def test_any_bytes_are_an_lz4_block_or_broken_and_stay_within_the_limit(data: bytes) -> None:
+    try:
+        whole, is_whole = lz4.decode(data, 5000)
+    except ValueError:
+        return
+    assert len(whole) <= 5000
+    assert lz4.decode(data, len(whole)) == (whole, is_whole)
+    if whole:
+        assert lz4.decode(data, len(whole) - 1) == (whole[:-1], False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from builder.mkosi.toolchain import Toolchain
 
-VARIANTS = ["root-gzip", "root-xz", "root-zstd", "root-plain", "root-options"]
+VARIANTS = ["root-gzip", "root-xz", "root-lz4", "root-zstd", "root-plain", "root-options"]
 
 
 def opened(image: bytes | bytearray) -> Squashfs:
@@ -68,10 +68,9 @@ def test_everything_in_the_sample_tree_is_read(sample: Callable[[str], bytes], v
     assert dict(found["odd/size-4095"].xattrs)["user.large"] == b"L" * 3000
 
 
-@pytest.mark.parametrize("name", ["lzo", "lz4"])
-def test_a_compressor_without_a_reader_is_refused_by_its_name(sample: Callable[[str], bytes], name: str) -> None:
-    with pytest.raises(MalformedImageError, match=f"it is compressed with {name}, which is not") as caught:
-        opened(sample(f"root-{name}.squashfs"))
+def test_a_compressor_without_a_reader_is_refused_by_its_name(sample: Callable[[str], bytes]) -> None:
+    with pytest.raises(MalformedImageError, match="it is compressed with lzo, which is not supported") as caught:
+        opened(sample("root-lzo.squashfs"))
     assert caught.value.hint == "unpack it with unsquashfs, and check the directory"
 
 
@@ -263,7 +262,7 @@ def test_a_cursor_reads_across_blocks_and_not_beyond_the_image() -> None:
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("compressor", ["gzip", "xz", "zstd"])
+@pytest.mark.parametrize("compressor", ["gzip", "xz", "lz4", "zstd"])
 def test_a_tree_that_mksquashfs_packs_is_read_as_it_was(toolchain: Toolchain, tmp_path: Path, compressor: str) -> None:
     source, image = toolchain.tree / "etc", tmp_path / "image"
     argv = ("mksquashfs", str(source), str(image), "-quiet", "-no-progress", "-comp", compressor)
