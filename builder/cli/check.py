@@ -55,7 +55,7 @@ def command(
     *,
     list_controls: bool,
 ) -> None:
-    """Check IMAGE: a disk image, a release, or a directory that holds a root file system.
+    """Check IMAGE: a release, an image of a disk or of a file system, or a directory that holds a root.
 
     All controls of the packs run on what is in the finished image. Exit code 1 means that at least one failed. For a
     directory, controls of the boot chain are not applicable, and the report says so.

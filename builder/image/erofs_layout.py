@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import MalformedImageError
+from builder.image.crc32c import crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,20 +239,7 @@ def _check_checksum(image: BinaryView, checksum: int, block_size: int) -> None:
     length = block_size - SUPER_OFFSET if block_size > SUPER_OFFSET else block_size
     covered = bytearray(image.named("EROFS superblock").slice(SUPER_OFFSET, length))
     covered[4:8] = bytes(4)
-    computed = _crc32c(covered)
+    computed = crc32c(covered)
     if computed != checksum:
         problem = f"the checksum is {computed:#010x}, but the superblock says {checksum:#010x}"
         raise MalformedImageError("EROFS superblock", image.base + SUPER_OFFSET + 4, problem)
-
-
-def _crc32c(data: bytes | bytearray) -> int:
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
-    return crc
