@@ -99,8 +99,8 @@ def mkosi_environment(toolchain: Toolchain) -> dict[str, str]:
 def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Let mkosi read the tree and refuse whatever it does not know, before any package is downloaded.
 
-    The value is the packages that the tree asks for, by image ("root", "initrd"). Raises InvalidInputError that names the
-    unknown section or repeats mkosi's own words.
+    The value is the packages that the tree asks for, by image ("root", "initrd"). Raises InvalidInputError that names
+    the unknown section or repeats mkosi's own words.
     """
     for config in sorted(workspace.tree.rglob("mkosi.conf")):
         # Only the section names are read here; mkosi repeats settings, which strict mode would refuse.
