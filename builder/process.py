@@ -32,6 +32,8 @@ PASSED_ENVIRONMENT = (
     "HOME", "PATH", "TMPDIR", "USER", "LOGNAME",
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
+# Modes of what tools make end up in images, so the caller's umask must not decide them.
+CHILD_UMASK: Final = 0o022
 TERMINATE_GRACE_SECONDS = 5.0
 MAX_CAPTURED_BYTES = 64 << 20
 # mkosi repeats whole command lines in its errors; the log has them to the end.
@@ -145,6 +147,7 @@ def spawn(
             stderr=stderr,
             pass_fds=pass_fds,
             start_new_session=True,
+            umask=CHILD_UMASK,
             # One system call in the child; nothing in it waits for a lock that another thread may hold.
             preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509
         )

@@ -67,7 +67,7 @@ def test_the_signatures_of_a_release_make_its_disk_of_the_unsigned_one(
     assert sha256_file(disk) == sha256_file(release / names.disk)
 
 
-def test_a_release_comes_out_again_without_a_network_in_another_zone_and_directory(
+def test_a_release_comes_out_again_without_a_network_under_another_umask_zone_and_directory(
     toolchain: Toolchain, verified: VerifiedRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supply = shipped_supply()
@@ -77,7 +77,11 @@ def test_a_release_comes_out_again_without_a_network_in_another_zone_and_directo
     directory = cache.directory / "tests/rebuilt"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    made = rebuild(RebuildRequest(verified, supply.vault, (), cache, 1800.0), directory, Silent())
+    before = os.umask(0o077)
+    try:
+        made = rebuild(RebuildRequest(verified, supply.vault, (), cache, 1800.0), directory, Silent())
+    finally:
+        os.umask(before)
     assert made.is_identical, f"{made.digest} is not {made.published}"
     shutil.rmtree(directory)
 

@@ -243,3 +243,12 @@ run(["sh", "-c", "echo $$ > {pid}; exec sleep 600"], timeout=600)
         child = int(wait_for(pid))
         parent.kill()
     wait_until_gone(child)
+
+
+def test_a_child_makes_files_with_the_same_modes_whatever_our_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        process.run(python(f"open({str(tmp_path / 'file')!r}, 'w')"), timeout=30)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
