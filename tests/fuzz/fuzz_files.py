@@ -13,16 +13,16 @@ as on first use; or one file is read as an attestation key.
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 import atheris
 
 with atheris.instrument_imports(include=["builder"]):
-    from builder.errors import InvalidInputError, NotVerifiedError
     from builder.evidence.evidence_files import Grounds, read_attestation_key, recognise, verify_evidence
     from builder.evidence.freshness import NoNonce
     from builder.evidence.trust import trust_on_first_use
+
+from choice import fuzz
 
 SEPARATOR = b"\n=====\n"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,16 +44,5 @@ def evidence_and_key(data: bytes) -> None:
 READERS = (evidence, evidence_and_key)
 
 
-def one_input(data: bytes) -> None:
-    """Do what is chosen; a refusal is an answer."""
-    if not data:
-        return
-    try:
-        READERS[data[0] % len(READERS)](data[1:])
-    except (InvalidInputError, NotVerifiedError):
-        return
-
-
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    fuzz(READERS)

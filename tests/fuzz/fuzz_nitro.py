@@ -13,16 +13,15 @@ the path is walked, or its payload, which no signature protects from the fuzzer.
 
 from __future__ import annotations
 
-import sys
-
 import atheris
 
 with atheris.instrument_imports(include=["builder"]):
-    from builder.errors import InvalidInputError, NotVerifiedError
     from builder.evidence.certificates import parse_certificate
     from builder.evidence.cose import parse_sign1
     from builder.evidence.freshness import NoNonce
     from builder.evidence.nitro import MAX_DOCUMENT, parse_payload, verify_document
+
+from choice import fuzz
 
 
 def document(data: bytes) -> None:
@@ -35,16 +34,5 @@ def document(data: bytes) -> None:
 READERS = (document, parse_payload)
 
 
-def one_input(data: bytes) -> None:
-    """Read with the chosen reader; a refusal is an answer."""
-    if not data:
-        return
-    try:
-        READERS[data[0] % len(READERS)](data[1:])
-    except (InvalidInputError, NotVerifiedError):
-        return
-
-
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    fuzz(READERS)

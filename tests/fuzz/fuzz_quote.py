@@ -12,12 +12,9 @@ The first byte of an input chooses the reader.
 
 from __future__ import annotations
 
-import sys
-
 import atheris
 
 with atheris.instrument_imports():
-    from builder.errors import InvalidInputError, NotVerifiedError
     from builder.evidence.attest import parse_certify, parse_quote
     from builder.evidence.azure import parse_hcl_report
     from builder.evidence.go_tools import parse_go_attestation, parse_go_tpm_tools
@@ -25,6 +22,8 @@ with atheris.instrument_imports():
     from builder.evidence.tpm2_tools import parse_marshaled_pcrs, parse_plain_pcrs, parse_serialized_pcrs
     from builder.evidence.tpm_wire import HASH_SIZES
     from builder.evidence.trustee import parse_azure_evidence, parse_tpm_evidence
+
+from choice import fuzz
 
 
 def quote_and_values(data: bytes) -> None:
@@ -48,16 +47,5 @@ READERS = (
 )
 
 
-def one_input(data: bytes) -> None:
-    """Read with the chosen reader; a refusal is an answer."""
-    if not data:
-        return
-    try:
-        READERS[data[0] % len(READERS)](data[1:])
-    except (InvalidInputError, NotVerifiedError):
-        return
-
-
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    fuzz(READERS)

@@ -13,7 +13,6 @@ area, or a certificate, whose path is looked for.
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 import atheris
@@ -26,6 +25,8 @@ with atheris.instrument_imports(include=["builder"]):
     from builder.evidence.signature import check_signature
     from builder.evidence.tpm2_tools import read_signature
     from builder.evidence.trust import trust_certificate, trust_pinned_key
+
+from choice import fuzz
 
 KEYS = (
     ec.generate_private_key(ec.SECP256R1()).public_key(),
@@ -59,16 +60,5 @@ def certificate(data: bytes) -> None:
 READERS = (signature, public_area, certificate)
 
 
-def one_input(data: bytes) -> None:
-    """Read with the chosen reader; a refusal is an answer."""
-    if not data:
-        return
-    try:
-        READERS[data[0] % len(READERS)](data[1:])
-    except (InvalidInputError, NotVerifiedError):
-        return
-
-
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    fuzz(READERS)

@@ -13,18 +13,17 @@ who is careless, or bad, can write must not break a verifier either.
 
 from __future__ import annotations
 
-import sys
-
 import atheris
 
 with atheris.instrument_imports(include=["builder", "signing"]):
-    from builder.errors import InvalidInputError, NotVerifiedError
     from builder.export.kms_lint import check_policy
     from builder.release.revocations import load_revocations
     from builder.release.statements import PAYLOAD_TYPE
     from builder.release.trusted import load_trusted_reference
     from signing import dsse, envelope_json, keys
     from signing.signer import FileSigner
+
+from choice import fuzz
 
 SIGNER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
 TRUSTED = [SIGNER.public_key]
@@ -53,16 +52,5 @@ def revocations(data: bytes) -> None:
 READERS = (envelopes, reference, revocations, check_policy)
 
 
-def one_input(data: bytes) -> None:
-    """Read with the chosen reader; a refusal is an answer."""
-    if not data:
-        return
-    try:
-        READERS[data[0] % len(READERS)](data[1:])
-    except (InvalidInputError, NotVerifiedError):
-        return
-
-
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    fuzz(READERS)
