@@ -12,7 +12,7 @@ from builder.definition.model import Profile
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
 from builder.release.build import BuildRequest, build_image
-from builder.release.keyring import generate_keyring, load_keyring
+from builder.release.keyring import Keyring, generate_keyring, load_keyring
 from builder.release.sign import sign_build
 from signing.keys import Algorithm
 from tests.releases import Copy, variant
@@ -42,6 +42,12 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("keys") / "trusted"
     generate_keyring(directory, Profile.PRODUCTION, Algorithm.ED25519)
     return directory
+
+
+@pytest.fixture(scope="session")
+def keys(keyring: Path) -> Keyring:
+    """The same keys, loaded."""
+    return load_keyring(keyring)
 
 
 @pytest.fixture(scope="session")
