@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.closure.close import close
 from builder.closure.database import pruned_database, read_database
-from builder.closure.report import SET_ID, as_document
+from builder.closure.report import SET_ID, as_document, measure
 from builder.facts.tree import directory_tree
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def prune(top: Path, rules: Rules) -> dict[str, Any]:
     directories = frozenset(path for path, node in tree.nodes.items() if stat.S_ISDIR(node.mode))
     files = pruned_database(database, kept, directories)
     kept |= _with_parents(files)
-    report = as_document(tree, kept, database.owners)
+    before = measure(tree)
+    dropped = [node for path, node in tree.nodes.items() if path not in kept]
     # The deepest first, so that a directory is empty when its turn comes.
     for path in sorted(tree.nodes.keys() - kept, reverse=True):
         place = top / path[1:]
@@ -43,6 +44,7 @@ def prune(top: Path, rules: Rules) -> dict[str, Any]:
             (top / path[1:]).chmod(stat.S_IMODE(node.mode) & ~SET_ID)
     for path, text in files.items():
         (top / path[1:]).write_bytes(text.encode("utf-8", "surrogateescape"))
+    report = as_document(before, measure(directory_tree(top)), dropped, database.owners)
     return report | {"because": dict(closed.paths)}
 
 

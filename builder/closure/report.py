@@ -33,35 +33,31 @@ class Size:
     sockets: int
 
 
-def measure(tree: FileTree, paths: Iterable[str]) -> Size:
-    """The size of a tree if it had only ``paths``."""
-    there = frozenset(paths)
-    nodes = [node for path, node in tree.nodes.items() if path in there and not stat.S_ISDIR(node.mode)]
+def measure(tree: FileTree) -> Size:
+    """The size of a tree."""
+    nodes = [node for node in tree.nodes.values() if not stat.S_ISDIR(node.mode)]
     files = [node for node in nodes if node.is_file]
     return Size(
         bytes=sum(node.size for node in files),
         files=len(nodes),
         programs=sum(1 for node in files if _is_program(node)),
         set_id=sum(1 for node in files if node.mode & SET_ID),
-        sockets=_addresses(tree, there),
+        sockets=_addresses(tree),
     )
 
 
-def as_document(tree: FileTree, after: frozenset[str], owners: Mapping[str, str]) -> dict[str, Any]:
-    """The report as plain JSON values: ``before``, ``after``, and the packages that lost most, by bytes.
-
-    What stays loses the bits that give rights, so there are no such files after pruning.
-    """
-    dropped: dict[str, list[int]] = {}
-    for path, node in tree.nodes.items():
-        if path not in after and not stat.S_ISDIR(node.mode):
-            count = dropped.setdefault(owners.get(path[1:], "(no package)"), [0, 0])
+def as_document(before: Size, after: Size, dropped: Iterable[Node], owners: Mapping[str, str]) -> dict[str, Any]:
+    """The report as plain JSON values: ``before``, ``after``, and the packages that lost most, by bytes."""
+    lost: dict[str, list[int]] = {}
+    for node in dropped:
+        if not stat.S_ISDIR(node.mode):
+            count = lost.setdefault(owners.get(node.path[1:], "(no package)"), [0, 0])
             count[0] += 1
             count[1] += node.size
-    most = sorted(dropped.items(), key=lambda item: (-item[1][1], item[0]))
+    most = sorted(lost.items(), key=lambda item: (-item[1][1], item[0]))
     return {
-        "before": _fields(measure(tree, tree.nodes)),
-        "after": _fields(measure(tree, after)) | {"set_id": 0},
+        "before": _fields(before),
+        "after": _fields(after),
         "dropped": [{"package": name, "files": files, "bytes": size} for name, (files, size) in most[:_MOST]],
         "dropped_packages": len(most),
     }
@@ -78,11 +74,11 @@ def _is_program(node: Node) -> bool:
     return elf is not None and elf.soname is None and (elf.interpreter is not None or bool(node.mode & 0o111))
 
 
-def _addresses(tree: FileTree, there: frozenset[str]) -> int:
+def _addresses(tree: FileTree) -> int:
     units = find_units(tree)
     count = 0
     for name, paths in units.entries.items():
-        if name.endswith(".socket") and paths[0] in there and name not in units.alias_of and units.mask(name) is None:
+        if name.endswith(".socket") and name not in units.alias_of and units.mask(name) is None:
             held = assignments(tree, paths[0])
             count += sum(
                 1 for item in held if item.section == "Socket" and item.key.startswith("Listen") and item.value
