@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from policies.report import Report, Result
 
 _WIDTH: Final = 120
+# A stock image fails some controls hundreds of times, and a person reads the first few.
+_SHOWN: Final = 10
 _OUTCOMES: Final = {"deferred": "deferred until the image is signed", "not-applicable": "not applicable"}
 # What is told one by one; the others are in the last line's count.
 _QUIET: Final = frozenset({"passed", "not-applicable"})
@@ -23,7 +25,8 @@ _QUIET: Final = frozenset({"passed", "not-applicable"})
 def text(report: Report) -> str:
     """Problems of the check, then by door what failed, was waived or deferred, the worst first, then the verdict.
 
-    Safe for a terminal, and no text of the image begins a line of its own.
+    Of each control the first ten findings are shown, and how many more there are. Safe for a terminal, and no text of
+    the image begins a line of its own.
     """
     lines = [one_line(f"problem: {problem}") for problem in report.problems]
     for door in by_door(result for result in report.results if result.outcome not in _QUIET):
@@ -47,10 +50,12 @@ def verdict_line(report: Report) -> str:
 def _result(result: Result) -> Iterator[str]:
     outcome = _OUTCOMES.get(result.outcome, result.outcome)
     yield f"  {result.control}  {result.severity:8}  {result.title}: {outcome}"
-    for finding in result.findings:
+    for finding in result.findings[:_SHOWN]:
         yield from _wrapped(f"{finding.subject} {finding.message}", "    ", "    ")
         for item in finding.evidence:
             yield from _evidence(item)
+    if (more := len(result.findings) - _SHOWN) > 0:
+        yield f"    ... and {more} more; the other formats have all of them"
     for waived in result.waived:
         waiver = waived.waiver
         words = f"{waived.finding.subject} waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"

@@ -44,3 +44,13 @@ def test_a_path_is_never_broken() -> None:
         report(result("ZOA-101", "consoles", "low", "failed", finding(f"root:{path}", "is", ("root", path, "v"))))
     )
     assert shown.count(path) == 2
+
+
+def test_of_hundreds_of_findings_ten_are_shown_and_the_others_are_counted() -> None:
+    def shown(count: int) -> list[str]:
+        findings = [finding(f"root:/file-{number}") for number in range(count)]
+        return text(report(result("ZOA-101", "consoles", "low", "failed", *findings))).splitlines()
+
+    assert [line for line in shown(10) if "more" in line] == []
+    assert [line for line in shown(11) if "more" in line] == ["    ... and 1 more; the other formats have all of them"]
+    assert sum("root:/file-" in line for line in shown(500)) == 10
