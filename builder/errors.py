@@ -6,6 +6,13 @@ final period that names the file, the place, what was found and what was expecte
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class BedplateError(Exception):
     """Base of all errors that bedplate raises on purpose."""
@@ -55,3 +62,26 @@ class ToolFailedError(BedplateError):
 
 class ToolMissingError(BedplateError):
     """An external program is not there, or too old."""
+
+
+def in_words(error: Exception) -> str:
+    """What a reader of text or JSON says of bad input, as a sentence goes on, without the terms of Python."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return f"the byte {error.object[error.start]:#04x} at offset {error.start:#x} is not UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
+    return str(error)
+
+
+@contextmanager
+def inside(file: str) -> Iterator[None]:
+    """Put the name of a file before what its reader, which knows bytes only, says of it.
+
+    Raises InvalidInputError for every InvalidInputError, with its hint.
+    """
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file}: {error}", hint=error.hint) from error

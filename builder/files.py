@@ -3,45 +3,135 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import mmap
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from builder.errors import BedplateError, InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from io import BufferedReader
 
 # A name that starts like this is unfinished work: never read, safe to delete once nobody holds its directory's lock.
 PARTIAL_PREFIX = ".partial-"
+_MOST_SINGLE_SYNCS = 256
+_COPY_BYTES = 1 << 22
+_KINDS: Final = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO"}
+
+_NO_TARGETS = {"a directory": stat.S_ISDIR, "a socket": stat.S_ISSOCK, "a block device": stat.S_ISBLK}
+_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+# The name leads nowhere, which whoever gave it can mend.
+_NO_PLACE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO))
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write ``data`` beside ``path``, flush it to the disk and rename it into place; ``mode`` holds from creation."""
+    """Write ``data`` as ``new_file`` does: whole or not at all, but for a device or a FIFO, which get it directly."""
     with new_file(path, mode=mode) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def new_file(target: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """Yield a file beside ``target`` that becomes ``target`` when the block succeeds and vanishes when it fails."""
-    descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=target.parent)
+    """Yield a file beside ``target`` that becomes ``target`` when the block succeeds and vanishes when it fails.
+
+    It is flushed to the disk before the rename, and ``mode`` holds from creation. Behind a symbolic link it is the file
+    that the link names which is replaced. What is no file is never replaced: a character device or a FIFO is written
+    into directly. Raises InvalidInputError for what cannot be written, and OSError with the name of ``target``.
+    """
+    with _failures_of(target):
+        status = check_target(target)
+        stream = None if status is None else _stream(target, status)
+        place = target.resolve() if target.is_symlink() else target
+    if stream is not None:
+        with _failures_of(target, only=_NO_SPACE | {errno.EPIPE}), os.fdopen(stream, "wb") as file:
+            yield file
+        return
+    with _failures_of(target):
+        descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=place.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with _failures_of(target, only=_NO_SPACE), os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).rename(target)
+        with _failures_of(target):
+            Path(name).rename(place)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_directory(target.parent)
+    sync_directory(place.parent)
+
+
+def check_target(target: Path) -> os.stat_result | None:
+    """What is behind the name of a file to write, None for nothing yet.
+
+    Raises InvalidInputError for what can neither be replaced nor written into as a stream, and for a file in a
+    directory that is not there.
+    """
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        directory = (target.resolve() if target.is_symlink() else target).parent
+        if not directory.is_dir():
+            raise InvalidInputError(f"cannot write {target}: {directory} is not there", hint="make it first") from None
+        return None
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {target}: {error.strerror}") from error
+    for kind, is_kind in _NO_TARGETS.items():
+        if is_kind(status.st_mode):
+            raise InvalidInputError(
+                f"{target} is {kind}, expected a file, a character device, a FIFO, or nothing", hint="name another file"
+            )
+    return status
+
+
+def remove_earlier(target: Path) -> None:
+    """Remove the file that an earlier run left where this one will write; links, devices and FIFOs stay."""
+    status = check_target(target)
+    if status is not None and stat.S_ISREG(status.st_mode):
+        target.resolve().unlink(missing_ok=True)
+
+
+def _stream(target: Path, status: os.stat_result) -> int | None:
+    """A descriptor to write into, None for a file that is to be replaced.
+
+    A link to what standard output or error is already (``/dev/stdout``) gets what follows there: the file behind it, if
+    it is one, belongs to whoever redirected it.
+    """
+    if target.is_symlink():
+        for descriptor in (1, 2):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), status):
+                    return os.dup(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        if target.is_symlink():
+            # Opening it asks the kernel, which does not follow every link in /tmp (fs.protected_symlinks).
+            os.close(os.open(target, os.O_WRONLY))
+        return None
+    return os.open(target, os.O_WRONLY | os.O_NOCTTY)
+
+
+@contextlib.contextmanager
+def _failures_of(target: Path, *, only: frozenset[int] | None = None) -> Iterator[None]:
+    """Tell what the system says of writing with the name of the file that was to be written."""
+    try:
+        yield
+    except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
+        if error.errno in _NO_PLACE:
+            raise InvalidInputError(f"cannot write {target}: {error.strerror}") from error
+        if error.errno == errno.EPIPE:
+            raise BedplateError(f"cannot write {target}: nobody reads it any more") from error
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 @contextlib.contextmanager
@@ -58,8 +148,7 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o755)
-        # One sync for the whole tree: a toolchain has 15 000 files, and an fsync for each would take minutes.
-        os.sync()
+        _sync_tree(partial)
         if replace and target.exists():
             # A directory cannot be renamed over another one; the old one becomes unfinished work for an instant.
             old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=target.parent))
@@ -74,6 +163,58 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     sync_directory(target.parent)
 
 
+def _sync_tree(directory: Path) -> None:
+    """Flush a tree to the disk: file by file, or all at once what would take minutes so (a toolchain: 15 000 files).
+
+    All at once also waits for whatever else the machine is writing.
+    """
+    paths = [Path(root, name) for root, _, files in os.walk(directory) for name in files]
+    if len(paths) > _MOST_SINGLE_SYNCS:
+        os.sync()
+        return
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    for root, _, _ in os.walk(directory):
+        sync_directory(Path(root))
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to where there is none, to another file system too: then only what is not a hole is copied."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_sparse(source, target)
+        source.unlink()
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy the content of a file; holes stay holes (lseek(2), SEEK_DATA)."""
+    with source.open("rb") as reader, target.open("xb") as writer:
+        size = os.fstat(reader.fileno()).st_size
+        writer.truncate(size)
+        offset = 0
+        while offset < size:
+            try:
+                start = os.lseek(reader.fileno(), offset, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # no data behind this offset
+                    raise
+                break
+            offset = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            reader.seek(start)
+            writer.seek(start)
+            while start < offset:
+                data = reader.read(min(_COPY_BYTES, offset - start))
+                if not data:
+                    raise BedplateError(f"{source} became shorter while it was copied")
+                writer.write(data)
+                start += len(data)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the file ``path`` (made if it is not there). The kernel drops it when we die."""
@@ -81,6 +222,27 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def locked_directory(directory: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on a directory itself (made if it is not there), also on one that is read-only.
+
+    ``on_wait`` is called if another process holds it.
+    """
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial(directory: Path) -> None:
@@ -102,6 +264,35 @@ def read_bytes(path: Path, *, what: str, limit: int) -> bytes:
     if len(data) > limit:
         raise InvalidInputError(f"{what} {path} is larger than {limit} bytes")
     return data
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file to read, and nothing else: a FIFO that nobody writes to would block for ever.
+
+    Raises InvalidInputError that names what else it is, also for a symbolic link, and OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        # open(2): what O_NOFOLLOW and sockets are refused with.
+        kind = {errno.ELOOP: "a symbolic link", errno.ENXIO: "a socket"}.get(error.errno or 0)
+        if kind is None:
+            raise
+        raise InvalidInputError(f"{path} is {kind}, expected a regular file") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise InvalidInputError(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, expected a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What the block finds wrong with the content of a file is told with the file's name, as InvalidInputError."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}", hint=error.hint) from error
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from builder.errors import ToolFailedError, ToolMissingError
 from builder.pipes import Capture, LineCopy, drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from builder.pipes import Sink
@@ -69,8 +69,9 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
+    accept: Collection[int] = (0,),
 ) -> Completed:
-    """Run a short command and return what it wrote.
+    """Run a short command and return what it wrote. ``accept`` are the exit codes that are no failure.
 
     Raises ToolMissingError when the program does not exist, ToolFailedError when it fails, is killed by a signal,
     runs longer than ``timeout`` seconds, writes more than MAX_CAPTURED_BYTES to one pipe (it is stopped then), or
@@ -84,7 +85,7 @@ def run(
         except TimeoutError:
             failure = f"did not finish within {timeout:g} seconds"
             raise ToolFailedError(f"{program(argv)} {failure}{_text(stderr.tail())}") from None
-    if process.returncode != 0:
+    if process.returncode not in accept:
         raise ToolFailedError(f"{program(argv)} {describe_status(process.returncode)}{_text(stderr.tail())}")
     return Completed(tuple(argv), bytes(stdout.data), bytes(stderr.data), time.monotonic() - started)
 

@@ -16,9 +16,14 @@ from builder.cli.group import VERBS, bedplate
 from builder.compare.difference import Report as DiffReport
 from builder.definition.kernel import DOORS, OWNED
 from builder.definition.schema import DIALECT, json_schema
+from builder.history.log import Log
 from builder.release.record import BuildRecord
-from builder.release.statements import REFERENCE_MEASUREMENTS, ReferenceMeasurements
+from builder.release.statements import MODEL, REFERENCE_MEASUREMENTS, ReferenceMeasurements
 from builder.release.summary import VerificationSummary
+from builder.review.report import Judgement
+from builder.review.rules import Rules
+from builder.weights.identity import TYPE as WEIGHTS
+from builder.weights.identity import Model, WeightsIdentity
 from policies import reference as controls
 from policies.policy import Policy
 from policies.report import Report
@@ -40,8 +45,15 @@ def pages() -> dict[str, str]:
         "controls.md": controls.page(),
         "reference-measurements.schema.json": predicate_schema(),
         "diff.schema.json": diff_schema(),
+        "gate.schema.json": _schema(Judgement, {"title": "bedplate diff --allow"}),
+        "gate-rules.md": gate_rules(),
+        "log.schema.json": _schema(Log, {"title": "bedplate log"}),
         "check-report.schema.json": report_schema(),
         "policy.schema.json": _schema(Policy, {"title": "bedplate policy"}),
+        "weights.schema.json": _schema(
+            WeightsIdentity, {"$id": f"{WEIGHTS}/schema.json", "title": "bedplate identity of weights"}
+        ),
+        "model.schema.json": _schema(Model, {"$id": f"{MODEL}/schema.json", "title": "bedplate model"}),
         "policy-verdict.schema.json": _schema(VerificationSummary, {"title": "bedplate policy verdict"}),
     }
 
@@ -176,13 +188,73 @@ def image_yaml() -> str:
 
 def _keys(struct: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, key in struct["properties"].items():
-        inner = definitions[key["$ref"].rpartition("/")[2]] if "$ref" in key else {}
+        references = [item["$ref"] for item in (key, *key.get("anyOf", ())) if "$ref" in item]
+        inner = definitions[references[0].rpartition("/")[2]] if references else {}
         if "properties" in inner:
             yield from _keys(inner, definitions, f"{prefix}{name}.")
             continue
         default = "required" if name in struct["required"] else _value(key["default"])
         description = key["description"].replace("*", "\\*").replace("_", "\\_")
         yield f"| `{prefix}{name}` | {_kind(key | inner)} | {default} | {description} |"
+        entry = key.get("items", {}).get("$ref", "").rpartition("/")[2]
+        if "properties" in definitions.get(entry, {}):
+            yield from _keys(definitions[entry], definitions, f"{prefix}{name}[].")
+
+
+def gate_rules() -> str:
+    """The keys of a file of rules, from its types."""
+    schema = json.decode(json.encode(json.schema(Rules)))
+    definitions = schema["$defs"]
+    lines = [
+        "# Rules for a diff",
+        "",
+        "What `bedplate diff --allow FILE` takes: a YAML file that names what may change between two releases.",
+        "Whatever no key names is refused. [Gate a release](../guides/gating.md) shows how rules are written and used.",
+        "",
+        "Patterns are for whole names: `*` stands for any characters but a slash, `**` for any characters, `?` for",
+        "one, and a backslash takes their meaning. Unknown keys, empty lists, duplicate keys, YAML anchors and tags",
+        "are errors that name file, line and column, and so are rules that allow nothing.",
+        "",
+        "| key | value | default | meaning |",
+        "|---|---|---|---|",
+        *_rule_keys(definitions["Rules"], definitions, ""),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rule_keys(struct: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, key in struct["properties"].items():
+        described = _resolved(key, definitions)
+        if "properties" in described:
+            yield from _rule_keys(described, definitions, f"{prefix}{name}.")
+            continue
+        default = "required" if name in struct.get("required", ()) else _rule_default(key["default"])
+        items = _resolved(described.get("items", {}), definitions)
+        kind = _rule_kind(described, items)
+        yield f"| `{prefix}{name}` | {kind} | {default} | {key['description']} |"
+        if "properties" in items:
+            yield from _rule_keys(items, definitions, f"{prefix}{name}[].")
+
+
+def _resolved(key: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A key without its references and without null, which only stands for "not given"."""
+    if "anyOf" in key:
+        (key,) = (option for option in key["anyOf"] if option.get("type") != "null")
+    return definitions[key["$ref"].rpartition("/")[2]] if "$ref" in key else key
+
+
+def _rule_kind(key: Mapping[str, Any], items: Mapping[str, Any]) -> str:
+    if key.get("type") == "array":
+        if "enum" in items:
+            return f"list of {_kind(items)}"
+        inner = {"object": "mappings", "integer": "numbers from 0 to 23"}.get(items["type"], "patterns")
+        return f"list of {inner}"
+    return "`true` or `false`" if key.get("type") == "boolean" else _kind(key)
+
+
+def _rule_default(default: Any) -> str:
+    return "none" if default in (None, [], False) else _value(default)
 
 
 def _kind(key: Mapping[str, Any]) -> str:
@@ -193,6 +265,8 @@ def _kind(key: Mapping[str, Any]) -> str:
     if key["type"] == "array":
         least = ", at least one" if key.get("minItems") else ""
         return f"list{least}"
+    if key["type"] == "boolean":
+        return "`true` or `false`"
     if key["type"] == "integer":
         return f"{key['minimum']} to {key['maximum']}"
     return {"date-time": "time in UTC", "uuid": "UUID"}.get(key.get("format", ""), "text")
@@ -203,6 +277,8 @@ def _value(default: Any) -> str:
         return "none"
     if isinstance(default, list):
         return ", ".join(f"`{item}`" for item in default)
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return f"`{default}`"
 
 
@@ -230,8 +306,10 @@ RECORD_FIELDS = {
     "toolchain_packages": "packages of the toolchain tree: name, version, architecture",
     "root_packages": "packages of the root: name, version, architecture, SHA-256 of the .deb file",
     "initrd_packages": "packages of the initrd, the same",
+    "engine_packages": "packages of the engine's root, the same; none without an engine",
     "pruned": "for `root` and `initrd`: bytes, files, programs, set-id files and socket addresses before and after "
     "pruning, and the packages that lost most; empty without pruning",
+    "layers": "layers of the build: name, digests of what decides it and of its files, why it was made; may be empty",
     "started": "start of the build, UTC",
     "finished": "end of the build, UTC",
     "disk": "digest of the unsigned disk image",

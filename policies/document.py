@@ -8,6 +8,7 @@ import msgspec
 import yaml
 
 from policies.errors import InvalidPolicyError
+from policies.mismatch import told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +42,32 @@ def read(path: Path, type_: type[_T]) -> _T:
             text = file.read(_MAX_BYTES + 1).decode()
         if len(text) > _MAX_BYTES:
             raise InvalidPolicyError(f"{path}: larger than {_MAX_BYTES} bytes")
-        return msgspec.convert(yaml.load(text, _Loader), type_, strict=False)  # noqa: S506 -- BaseLoader makes texts only
+        document = yaml.load(text, _Loader)  # noqa: S506 -- BaseLoader makes texts only
+        return _converted(document, type_)
     except OSError as error:
         raise InvalidPolicyError(f"{path}: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
         raise InvalidPolicyError(f"{path}{place}: {error.problem}") from None
-    except (UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
-        raise InvalidPolicyError(f"{path}: {str(error) or 'nested too deep'}") from None
+    except msgspec.ValidationError as error:
+        raise InvalidPolicyError(f"{path}: {told(str(error))}") from None
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        problem = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise InvalidPolicyError(f"{path}: {problem}") from None
+
+
+def _converted(document: Any, type_: type[_T]) -> _T:
+    """The value of a document. Raises ValidationError that names the entry of a mapping, which msgspec does not."""
+    try:
+        return msgspec.convert(document, type_, strict=False)
+    except msgspec.ValidationError as error:
+        field, unnamed, _ = str(error).partition("[...]")
+        name = field.rpartition("$.")[2]
+        entries = document.get(name, {}).items() if unnamed else ()
+        for key, value in entries:
+            try:
+                msgspec.convert({**document, name: {key: value}}, type_, strict=False)
+            except msgspec.ValidationError as one:
+                raise msgspec.ValidationError(str(one).replace("[...]", f".{key}", 1)) from None
+        raise

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 from typing import TYPE_CHECKING
 
 from policies.finding import Evidence, Finding, about_name
+from policies.globs import matches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -92,11 +92,12 @@ def entry_evidence(entry: BootEntry, value: str) -> Evidence:
 def sysctl_settings(area: Area, key: str) -> tuple[SysctlSetting, ...]:
     """What sysctl.d leaves of a key: the assignment to the key itself, else those of all globs that match it.
 
-    systemd-sysctl applies globs to keys that have no assignment of their own (sysctl.d(5)); "-key" excludes one.
+    systemd-sysctl applies globs to keys that have no assignment of their own (sysctl.d(5)); "-key" excludes one. Of
+    several globs, which it applies last is not known here: all must be good.
     """
     settings = area.configuration.sysctl
     own = tuple(setting for setting in settings if setting.key == key)
-    globs = tuple(setting for setting in settings if fnmatch.fnmatchcase(key, setting.key))
+    globs = tuple(setting for setting in settings if matches(setting.key, key, "."))
     return tuple(setting for setting in own or globs if setting.value is not None)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from policies.finding import Finding
 from policies.report import Explanation, Report, Result, WaivedFinding
+from policies.waiver import expired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ def run(
     or names no finding, and if no control could run. With ``stage="built"``, controls that can hold only on a signed
     image are deferred: they do not run, and the report says so.
     """
-    valid = tuple(waiver for waiver in waivers if waiver.expires >= today)
+    valid = tuple(waiver for waiver in waivers if waiver.holds(today))
     results = tuple(
         _described(selected, "deferred")
         if stage == "built" and selected.control.stage == "signed"
@@ -127,12 +128,11 @@ def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today
     seen: set[tuple[str, str]] = set()
     for waiver in waivers:
         key = (waiver.control, waiver.subject)
-        name = f"the waiver of {waiver.control} for {waiver.subject}"
         if key in seen:
-            problems.append(f"{name} is there twice")
-        elif waiver.expires < today:
-            problems.append(f"{name} expired on {waiver.expires}; its owner is {waiver.owner}")
+            problems.append(f"{waiver} is there twice")
+        elif not waiver.holds(today):
+            problems += expired([waiver], today)
         elif key not in used and waiver.control not in deferred:
-            problems.append(f"{name} names no finding; remove it")
+            problems.append(f"{waiver} names no finding; remove it")
         seen.add(key)
     return problems

@@ -53,23 +53,32 @@ class Selected:
     pack: str
 
 
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """Packs that were named: what they say of themselves, and their controls by id."""
+
+    summaries: tuple[PackSummary, ...]
+    selection: tuple[Selected, ...]
+
+
 def load(names: Sequence[str], directory: Path = CURRENT) -> tuple[Selected, ...]:
-    """The controls of some packs by id.
+    """The controls of some packs by id. Raises what :func:`read_packs` does."""
+    return read_packs(names, directory).selection
+
+
+def read_packs(names: Sequence[str], directory: Path = CURRENT) -> Packs:
+    """Some packs, each file read once.
 
     ``names`` are built-in packs, or paths of files (with a "/" or ending in ".yaml") relative to ``directory``. Raises
-    InvalidPolicyError for unknown packs, controls and parameters, packs without a control, circles, and one control
-    with different parameters from packs that stand side by side.
+    InvalidPolicyError for unknown packs, controls and parameters, packs without a control, circles, two files of one
+    name, and one control with different parameters from packs that stand side by side.
     """
     if not names:
         raise InvalidPolicyError("no pack is named, so nothing would be checked")
-    chosen = _merged((_load(name, directory, ()) for name in names), "the packs")
-    return tuple(chosen[key] for key in sorted(chosen))
-
-
-def summaries(names: Sequence[str]) -> tuple[PackSummary, ...]:
-    """What the packs of these names say of themselves, for a report. Raises as :func:`load` does."""
-    paths = [_path(name, Path()) for name in names]
-    return tuple(PackSummary(name=path.stem, description=read(path, PackDocument).description) for path in paths)
+    files: dict[str, Path] = {}
+    packs = [_load(name, directory, (), files) for name in names]
+    chosen = _merged((controls for _, controls in packs), "the packs")
+    return Packs(tuple(summary for summary, _ in packs), tuple(chosen[key] for key in sorted(chosen)))
 
 
 def closure(names: Sequence[str], directory: Path = CURRENT) -> Iterator[tuple[Path, PackDocument, bool]]:
@@ -85,13 +94,21 @@ def closure(names: Sequence[str], directory: Path = CURRENT) -> Iterator[tuple[P
             waiting += [(_path(name, path.parent).resolve(), True) for name in document.include]
 
 
-def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, Selected]:
+def _load(
+    name: str, directory: Path, above: tuple[Path, ...], files: dict[str, Path]
+) -> tuple[PackSummary, Mapping[str, Selected]]:
+    """A pack; ``files`` has those read so far by their names, of which each stands for one file."""
     path = _path(name, directory)
+    other = files.setdefault(path.stem, path)
+    if other.resolve() != path.resolve():
+        raise InvalidPolicyError(
+            f"{path}: {other} is called {path.stem}, too, and reports name a pack by its file; rename one of them"
+        )
     if path.resolve() in above or len(above) == _MAX_DEPTH:
         raise InvalidPolicyError(f"{path}: packs include each other in a circle, or too deep")
     document = read(path, PackDocument)
     below = (*above, path.resolve())
-    chosen = dict(_merged((_load(other, path.parent, below) for other in document.include), str(path)))
+    chosen = dict(_merged((_load(included, path.parent, below, files)[1] for included in document.include), str(path)))
     controls = by_id()
     for control_id, settings in document.controls.items():
         if control_id not in controls:
@@ -111,7 +128,7 @@ def _load(name: str, directory: Path, above: tuple[Path, ...]) -> Mapping[str, S
             raise InvalidPolicyError(f"{path}: {error}") from None
     if not chosen:
         raise InvalidPolicyError(f"{path}: the pack has no control, so it would check nothing")
-    return chosen
+    return PackSummary(name=path.stem, description=document.description), chosen
 
 
 def own_control(rule_id: str, rule: Rule) -> Control:
@@ -129,7 +146,13 @@ def own_control(rule_id: str, rule: Rule) -> Control:
 
 def _path(name: str, directory: Path) -> Path:
     if "/" in name or name.endswith(".yaml"):
-        return directory / name
+        file = directory / name
+        own = BUILTIN / file.name
+        if own.is_file() and file.resolve() != own:
+            raise InvalidPolicyError(
+                f"{file}: a pack that is built in is called {file.stem}, and reports name a pack by its file; rename it"
+            )
+        return file
     path = BUILTIN / f"{name}.yaml"
     if not _NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(sorted(pack.stem for pack in BUILTIN.glob("*.yaml")))

@@ -22,7 +22,7 @@ from policies.waiver import Waiver
 from policies.waiver import load as load_waivers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -111,13 +111,37 @@ def decode(data: bytes) -> Policy:
         policy = msgspec.json.decode(data, type=Policy)
         canonical = encode(policy) == data
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidPolicyError(f"this is no policy: {error}") from None
+        problem = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise InvalidPolicyError(f"this is no policy: {problem}") from None
     if not canonical:
         raise InvalidPolicyError("this is no policy as bedplate writes it: keys are unsorted, twice or have blanks")
     ids = [item.id for item in policy.controls]
     if len(set(ids)) != len(ids):
         raise InvalidPolicyError("the policy names a control twice")
     return policy
+
+
+def departures(policy: Policy, selected: Sequence[Selected]) -> Iterator[str]:
+    """A sentence for each thing in which a policy is not as strict as these controls, or not in the same way.
+
+    Controls and rules that the policy has besides them make it stricter, and are not told.
+    """
+    asked = {item.id: item for item in policy.controls}
+    for item in selected:
+        own = asked.get(item.control.id)
+        if own is None:
+            yield f"{item.control.id} is not asked for"
+            continue
+        for name, values in item.parameters.items():
+            others = own.parameters.get(name, ())
+            if others != values:
+                yield f"{item.control.id} has {name} {_listed(others)}, not {_listed(values)}"
+    for waiver in policy.waivers:
+        yield f"{waiver.control} is waived for {waiver.subject} until {waiver.expires}"
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(values) or "nothing"
 
 
 def selection(policy: Policy) -> tuple[tuple[Selected, ...], tuple[str, ...]]:

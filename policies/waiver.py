@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from policies.document import read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Text = Annotated[str, Meta(min_length=1, pattern=r"\S")]
@@ -24,11 +25,27 @@ class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Annotated[Text, Meta(description="Why it is acceptable.")]
     expires: Annotated[date, Meta(description="Last day on which it holds, in UTC.")]
 
+    def holds(self, today: date) -> bool:
+        """Whether it still counts on a day in UTC."""
+        return today <= self.expires
+
+    def __str__(self) -> str:
+        return f"the waiver of {self.control} for {self.subject}"
+
 
 class WaiverDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of waivers."""
 
     waivers: Annotated[list[Waiver], Meta(min_length=1)]
+
+
+def expired(waivers: Iterable[Waiver], today: date) -> tuple[str, ...]:
+    """A sentence for each waiver that holds no longer on a day in UTC, with whom to ask."""
+    return tuple(
+        f"{waiver} expired on {waiver.expires}; its owner is {waiver.owner}"
+        for waiver in waivers
+        if not waiver.holds(today)
+    )
 
 
 def load(path: Path) -> tuple[Waiver, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -10,8 +11,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from signing import der
 from signing.errors import MalformedSignatureError
 
-# All that the library raises for a certificate it cannot read; not all of them are ValueErrors.
-UNREADABLE = (
+# All that the library raises for bytes that are no certificate, or for a part of one that it reads only when asked.
+UNREADABLE: Final = (
+    KeyError,
+    TypeError,
     ValueError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -53,5 +56,5 @@ def name(certificate: x509.Certificate) -> str:
         warnings.simplefilter("ignore")
         try:
             return ascii(certificate.subject.rfc4514_string())
-        except ValueError:
+        except UNREADABLE:
             return f"with the serial number {certificate.serial_number:x}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from signing.errors import InvalidRequestError, InvalidSignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from signing.keys import PublicKey
     from signing.signer import Signer
@@ -89,14 +89,19 @@ def verify(envelope: Envelope, trusted: Sequence[PublicKey], *, threshold: int =
         raise InvalidRequestError(
             f"the threshold is {threshold}, it must be 1 to the number of trusted keys, {len(keys)}"
         )
-    message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
-    accepted = sorted(key.key_id for key in keys if _signature_by(key, envelope.signatures, message))
+    accepted = sorted(signers(envelope, keys))
     if len(accepted) < threshold:
         raise InvalidSignatureError(
             f"{len(accepted)} of {len(keys)} trusted keys signed this envelope, {threshold} must have",
             hint="the envelope was changed, or it was signed by other keys",
         )
     return VerifiedPayload(envelope.payload_type, envelope.payload, tuple(accepted))
+
+
+def signers(envelope: Envelope, keys: Iterable[PublicKey]) -> frozenset[str]:
+    """The identifiers of those of some keys that signed the envelope, whoever trusts them; maybe none."""
+    message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
+    return frozenset(key.key_id for key in keys if _signature_by(key, envelope.signatures, message))
 
 
 def _signature_by(key: PublicKey, signatures: Sequence[Signature], message: bytes) -> Signature | None:

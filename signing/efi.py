@@ -8,11 +8,6 @@ from __future__ import annotations
 import enum
 from uuid import UUID
 
-# Vendor GUID of the variables SecureBoot, SetupMode, PK and KEK.
-EFI_GLOBAL_VARIABLE = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
-# Vendor GUID of the variables db, dbx, dbt and dbr.
-EFI_IMAGE_SECURITY_DATABASE = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
-
 
 class SignatureType(enum.Enum):
     """The kinds of EFI_SIGNATURE_LIST: type GUID and bytes of one entry's data (None where it varies)."""

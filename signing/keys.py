@@ -23,8 +23,9 @@ GENERATED_RSA_BITS = 3072
 RSA_PUBLIC_EXPONENT = 65537
 # Larger than any key of the algorithms above, PEM and encryption included.
 MAX_PEM_BYTES = 32 << 10
+# The hint for a key that is encrypted; who asks for the passphrase knows where it comes from, and can say so.
+NEEDS_PASSPHRASE = "give its passphrase"  # noqa: S105 -- words, not a passphrase
 
-SupportedPublicKey: TypeAlias = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 SupportedPrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -129,7 +130,7 @@ def load_private(pem: bytes, passphrase: bytes | None = None) -> SupportedPrivat
             raise InvalidKeyError(
                 "a passphrase was given, but the private key is not encrypted", hint="leave the passphrase out"
             ) from None
-        raise InvalidKeyError("the private key is encrypted", hint="give its passphrase") from None
+        raise InvalidKeyError("the private key is encrypted", hint=NEEDS_PASSPHRASE) from None
     except (ValueError, UnsupportedAlgorithm):
         if passphrase:
             raise InvalidKeyError("the passphrase is wrong, or this is not a private key in PEM") from None

@@ -14,6 +14,39 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+# Backgrounds of our pages.
+LIGHT, DARK, PAPER = "rgb(251, 251, 249)", "rgb(19, 21, 23)", "rgb(255, 255, 255)"
+# The smallest contrast of any text that is shown with what is behind it (WCAG 2.2, "contrast ratio").
+CONTRAST = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parse = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, weight, index) => {
+    const part = rgb[index] / 255;
+    return sum + weight * (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let worst = { ratio: 21, text: "" };
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest("script, style, option")) continue;
+    const pair = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < worst.ratio) worst = { ratio, text: walker.currentNode.data.trim() };
+  }
+  return worst;
+})()"""
 # As the test may be root in a container, Chromium's own sandbox cannot be used; what it opens is ours.
 _OPTIONS = (
     "--no-sandbox",

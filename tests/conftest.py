@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from builder.definition.mirror import find_mirror
 from builder.errors import ToolMissingError
@@ -13,6 +14,7 @@ from builder.mkosi.bootstrap import ensure_toolchain
 from builder.mkosi.cache import find_cache
 from builder.mkosi.packages import TOOLCHAIN
 from builder.progress import Silent
+from tests.gateway import GO_TREE
 from tests.supplies import shipped_supply
 
 if TYPE_CHECKING:
@@ -21,9 +23,14 @@ if TYPE_CHECKING:
     from builder.mkosi.toolchain import Toolchain
     from builder.vault.supply import Supply
 
-# Programs of other people that judge what we make. Not part of bedplate, hence not of its toolchain.
+# No test measures time: on a machine that is busy with other work an example takes as long as it takes.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+# Programs of other people that judge what we make, and a library that gives them another clock. Not part of bedplate,
+# hence not of its toolchain.
 # mkosi is there for its sandbox, in which every program of a tree runs.
-ORACLES = ("cosign", "mkosi", "osslsigncode", "sbsigntool", "swtpm", "tpm2-tools")
+ORACLES = ("cosign", "libfaketime", "mkosi", "osslsigncode", "sbsigntool", "swtpm", "tpm2-tools")
 
 # Apart from the others: it is large, and they change more often.
 BROWSER = ("chromium-headless-shell", "mkosi")
@@ -55,3 +62,9 @@ def test_tools() -> Toolchain:
 def browser_tools() -> Toolchain:
     """A tree with a browser."""
     return _tree(BROWSER)
+
+
+@pytest.fixture(scope="session")
+def go_tools() -> Toolchain:
+    """A tree with Go, in which the gateway is built and tested."""
+    return _tree(GO_TREE)

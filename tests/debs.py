@@ -37,29 +37,42 @@ def deb(name: str = "hello", version: str = "1:1.0-1", architecture: str = "amd6
     return ar(*members)
 
 
+MAIN = ArchiveState(
+    name="debian",
+    suite="trixie",
+    components=("main",),
+    date="2026-01-01T00:00:00Z",
+    inrelease="0" * 64,
+    signed_by=("A" * 40,),
+)
+
+
 def row(
-    content: bytes, name: str = "hello", version: str = "1:1.0-1", parts: Sequence[Part] = (Part.ROOT,)
+    content: bytes,
+    name: str = "hello",
+    version: str = "1:1.0-1",
+    parts: Sequence[str] = (Part.ROOT,),
+    archive: ArchiveState = MAIN,
 ) -> LockedPackage:
     return LockedPackage(
         name=name,
         version=version,
         architecture="amd64",
         parts=tuple(parts),
+        archive=archive.id,
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         path=f"pool/main/h/{name}_{version.partition(':')[2]}_amd64.deb",
     )
 
 
-def lock(*packages: LockedPackage) -> ImageLock:
+def lock(*packages: LockedPackage, archives: Sequence[ArchiveState] = (MAIN,)) -> ImageLock:
     return ImageLock(
         image="node",
         bedplate="0.1.0",
         source_date="2026-01-01T00:00:00Z",
         seed="5f6a1c0e-93a4-4f5e-8d6c-2a6f0f7b9c31",
-        archive=ArchiveState(
-            suite="trixie", components=("main",), date="2026-01-01T00:00:00Z", inrelease="0" * 64, signed_by=("A" * 40,)
-        ),
+        archives=tuple(archives),
         requested=dict.fromkeys(Part, ("base-files",)),
         packages=packages,
     )

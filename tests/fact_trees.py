@@ -94,6 +94,7 @@ def elf(
     notes: bytes = b"",
     machine: int = 62,
     kind: int = 3,
+    entry: int = 0,
 ) -> bytes:
     """A 64 bit ELF file with program headers, a dynamic section and nothing that runs. ``kind`` is e_type."""
     strings = b"\0"
@@ -116,7 +117,26 @@ def elf(
         at += len(content)
     headers.insert(0, struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, at, at, 4096))
     header = struct.pack(
-        "<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, kind, machine, 1, 0, 64, 0, 0, 64, 56, len(headers), 64, 0, 0
+        "<4s5B7xHHIQQQIHHHHHH",
+        b"\x7fELF",
+        2,
+        1,
+        1,
+        0,
+        0,
+        kind,
+        machine,
+        1,
+        entry,
+        64,
+        0,
+        0,
+        64,
+        56,
+        len(headers),
+        64,
+        0,
+        0,
     )
     return header + b"".join(headers) + body
 

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,6 +21,8 @@ import msgspec
 
 from builder.baseline.release import release_baseline
 from builder.compare.baseline import BesideUki, Partition, PolicyVerdict
+from builder.definition.render import RenderedFile, RenderedTree
+from builder.definition.tree_archive import pack_tree
 from builder.image.binary import BinaryView
 from builder.image.initrd import read_initrd
 from builder.image.inventory import FileRecord
@@ -28,7 +31,16 @@ from builder.image.pe import attach_signature, authenticode_digest, pad_for_sign
 from builder.measurement.configuration import BootConfiguration, Companions, EspFile, SecureBoot, SecureBootMode
 from builder.measurement.predict import predict
 from builder.measurement.report import reference_values
-from builder.release.layout import INVENTORY, REFERENCE_VALUES, STATEMENTS, Names, signature_list
+from builder.release.layout import (
+    INVENTORY,
+    POLICY,
+    POLICY_REPORT,
+    REFERENCE_VALUES,
+    STATEMENTS,
+    TREE,
+    Names,
+    signature_list,
+)
 from builder.release.predict import systemd_release
 from builder.release.provenance import package_url
 from builder.release.statements import (
@@ -125,10 +137,11 @@ class Recipe:
     enrolled: tuple[str, ...] = ("one",)
     definition: str = "11" * 32
     policy: PolicyVerdict | None = None
+    tree: Mapping[str, bytes] = field(default_factory=lambda: {"mkosi.conf": b"[Output]\nFormat=disk\n"})
     sections: tuple[tuple[str, bytes], ...] = ()
     addons: Mapping[str, bytes] = field(default_factory=dict)
     image_files: Mapping[str, Content] = field(default_factory=dict)
-    partitions: tuple[Partition, ...] = (Partition(1, "esp", str(UUID(int=1)), "esp", 1 << 20, 1 << 20, "0x0"),)
+    partitions: tuple[Partition, ...] = (Partition(1, "esp", str(UUID(int=1)), "esp", 1 << 20, 1 << 20, ""),)
 
     def but(self, **changes: Any) -> Recipe:
         """The same with other parts."""
@@ -203,10 +216,20 @@ class Recipe:
             names.uki: uki,
             INVENTORY: pack(to_jsonl(self.records())),
             REFERENCE_VALUES: msgspec.json.encode(reference),
+            TREE: pack_tree(
+                RenderedTree(
+                    {
+                        PurePosixPath(path): RenderedFile(content, executable=False)
+                        for path, content in sorted(self.tree.items())
+                    }
+                )
+            ),
             **{signature_list(name): content for name, content in self.variables().items()},
         }
         if self.policy is not None:
-            files["policy-report.json"] = policy_report(self.policy)
+            files[POLICY_REPORT] = policy_report(self.policy)
+            if self.policy.demands is not None:
+                files[POLICY] = policy_document(self.policy.demands)
         for name, content in files.items():
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).write_bytes(content)
@@ -304,13 +327,32 @@ def policy_report(verdict: PolicyVerdict) -> bytes:
         {
             "control": control,
             "outcome": outcome,
-            "waived": [{"waiver": {"reason": verdict.waivers[control], "owner": "ops", "expires": "2027-01-01"}}]
+            "waived": [
+                {
+                    "waiver": {
+                        "subject": "x",
+                        "reason": verdict.waivers[control],
+                        "owner": "ops",
+                        "expires": "2027-01-01",
+                    }
+                }
+            ]
             if control in verdict.waivers
             else [],
         }
         for control, outcome in verdict.outcomes.items()
     ]
     return json.dumps({"passed": verdict.passed, "results": results}).encode()
+
+
+def policy_document(demands: Mapping[str, str]) -> bytes:
+    """A policy with what a comparison reads of it."""
+    controls = []
+    for control, demand in demands.items():
+        parameters = json.loads(demand)
+        rule = parameters.pop("rule", None)
+        controls.append({"id": control, "parameters": parameters} | ({} if rule is None else {"rule": rule}))
+    return json.dumps({"controls": controls}).encode()
 
 
 def _parents(path: str) -> list[str]:

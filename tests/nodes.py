@@ -24,6 +24,7 @@ from builder.measurement.predict import predict
 from builder.measurement.report import reference_values
 from builder.release.revocations import Revocation, RevocationList, sign_revocations
 from builder.release.statements import (
+    MODEL,
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
@@ -45,6 +46,7 @@ from tests.verdicts import verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from builder.weights.identity import Model
     from signing.signer import Signer
 
 SIGNER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
@@ -70,7 +72,11 @@ def reference(uki: str = "tsb257", **identity: str) -> ReferenceMeasurements:
 
 
 def signed(
-    stated: ReferenceMeasurements, *, finished: str | None = FINISHED.isoformat(), signer: Signer = SIGNER
+    stated: ReferenceMeasurements,
+    *,
+    finished: str | None = FINISHED.isoformat(),
+    model: Model | None = None,
+    signer: Signer = SIGNER,
 ) -> bytes:
     """The statements of a release; without ``finished`` there is only the first."""
     payloads = [encode_statement(REFERENCE_MEASUREMENTS, stated, SUBJECTS)]
@@ -78,12 +84,21 @@ def signed(
         details = {"runDetails": {"metadata": {"finishedOn": finished}}}
         payloads.append(encode_statement(PROVENANCE, details, SUBJECTS))
         payloads.append(encode_statement(VERDICT, verdict(), SUBJECTS))
+    if model is not None:
+        payloads.append(encode_statement(MODEL, model, SUBJECTS))
     return envelope_json.encode_lines(dsse.sign(PAYLOAD_TYPE, payload, [signer]) for payload in payloads)
 
 
-def release(uki: str = "tsb257", *, finished: str | None = FINISHED.isoformat(), **identity: str) -> TrustedReference:
+def release(
+    uki: str = "tsb257",
+    *,
+    finished: str | None = FINISHED.isoformat(),
+    model: Model | None = None,
+    **identity: str,
+) -> TrustedReference:
     """A trusted release of a tiny UKI."""
-    return load_trusted_reference(signed(reference(uki, **identity), finished=finished), [SIGNER.public_key])
+    statements = signed(reference(uki, **identity), finished=finished, model=model)
+    return load_trusted_reference(statements, [SIGNER.public_key])
 
 
 def revocations(*entries: Revocation, serial: int = 1, **minimum_versions: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from builder.definition.load import load
 from builder.definition.model import DEFAULT_PACKS, Profile
 from builder.files import mapped, sha256_file
 from builder.image.binary import BinaryView
@@ -27,6 +28,7 @@ from builder.release.statements import PAYLOAD_TYPE, SHORT_NAMES
 from policies.policy import encode as encode_policy
 from policies.policy import settle
 from signing import dsse, envelope_json
+from tests.supplies import IMAGE
 from tests.uki_builder import Section, append_sections
 
 if TYPE_CHECKING:
@@ -132,7 +134,9 @@ def variant(built: Path, target: Path, toolchain: Toolchain, edits: Mapping[str,
         replace_uki(raw, append_sections(stub, [Section(name, content) for name, content in sections.items()]))
     profile = "development" if b"VARIANT_ID=development" in sections[".osrel"] else "production"
     record = msgspec.structs.replace(load_record(built), disk=sha256_file(disk), profile=profile)
-    policy = settle([DEFAULT_PACKS[Profile(profile)]], target)
+    shipped = load(IMAGE)
+    packs = shipped.definition.packs if profile == "production" else (DEFAULT_PACKS[Profile.DEVELOPMENT],)
+    policy = settle(packs, shipped.directory)
     if profile == "development":
         # Only the UKI was changed: the root still says that it is what it was.
         controls = tuple(item for item in policy.controls if item.id != "ZOA-906")

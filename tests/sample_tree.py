@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
+
+from builder.errors import InvalidInputError
+from builder.image.filesystem import read_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.image.filesystem import FileEntry, FileSystem
 
 EPOCH = 1735689600
@@ -58,3 +66,38 @@ def assert_sample_metadata(found: dict[str, FileEntry]) -> None:
     assert found["odd/size-1"].xattrs == (("user.comment", b"one"), ("user.shared", b"the same for all of them"))
     assert found["odd/size-10000"].xattrs == (("trusted.overlay.opaque", b"y"), ("user.long", b"v" * 600))
     assert found["odd/size-0"].xattrs == ()
+
+
+def read_all(file_system: FileSystem) -> None:
+    """Every file, and all that it holds."""
+    for entry in file_system.entries():
+        if entry.is_file:
+            for _ in entry.pieces():
+                pass
+
+
+def assert_paths_lead_nowhere_else(file_system: FileSystem) -> None:
+    """A path is found as it is written, or not at all."""
+    assert file_system.entry("usr/bin/nothing") is None
+    assert file_system.entry("usr/bin/dash/below-a-file") is None
+    assert file_system.entry("bin/dash") is None  # a symbolic link is not followed
+    root = file_system.entry("/")
+    assert root is not None
+    assert stat.S_ISDIR(root.mode)
+    with pytest.raises(InvalidInputError, match=f"there is no regular file usr/bin in the {file_system.name} image"):
+        read_file(file_system, "usr/bin")
+
+
+def assert_as_on_disk(file_system: FileSystem, source: Path) -> None:
+    """What a tool packed is what lies in the directory ``source``."""
+    found = {entry.path: entry for entry in file_system.entries() if entry.path != "lost+found"}
+    paths = [source, *source.rglob("*")]
+    assert set(found) == {"", *(str(path.relative_to(source)) for path in paths[1:])}
+    for path in paths[1:]:
+        status, entry = path.lstat(), found[str(path.relative_to(source))]
+        owner_and_time = (status.st_uid, status.st_gid, int(status.st_mtime))
+        assert (entry.mode, entry.uid, entry.gid, entry.mtime) == (status.st_mode, *owner_and_time)
+        assert entry.target == (str(path.readlink()) if path.is_symlink() else None)
+        if entry.is_file:
+            assert entry.content() == path.read_bytes()
+            assert entry.xattrs == tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path)))

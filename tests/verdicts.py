@@ -1,4 +1,4 @@
-"""The policy verdict of a release that is made up, as its predicate is in JSON."""
+"""The policy verdict of a release that is made up, and reference values, as the predicates have them in JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from builder.release.statements import VERIFIER_ID
 from builder.release.summary import DETAILS, POLICY_URI
 
 SHA256: Final = {"sha256": "00" * 32}
+# As few as a release may state.
+REFERENCE_VALUES: Final[dict[str, Any]] = {
+    "enabled": {
+        "schema": "bedplate.reference-values/v1",
+        "stub": "257",
+        "boot": {"secure_boot": "enabled", "platform": "any", "profile": 0, "initrd_systemd": None},
+        "banks": ["sha256"],
+        "pcrs": {"12": {"predictable": False, "reason": "made up"}},
+    }
+}
 
 
 def verdict(**members: Any) -> dict[str, Any]:

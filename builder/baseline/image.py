@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from builder.compare.entries import entries_of
 from builder.errors import BedplateError, InvalidInputError, MalformedImageError
 from builder.facts.area import service_manager
 from builder.facts.kernel import kernel
+from builder.facts.roots import BELOW
 from builder.facts.syntax import variables
 from builder.facts.tree import file_system_tree, initrd_tree
 from builder.image import gpt
@@ -23,8 +24,9 @@ from builder.image.disk import UKI_PATH
 from builder.image.fat import FatVolume, open_fat
 from builder.image.initrd import Initrd, read_initrd
 from builder.image.inventory import file_system_inventory
+from builder.image.partitions import of_gpt
 from builder.image.pe import certificates, loaded_section, read_pe
-from builder.image.uki import PAYLOAD_SECTIONS, Uki, read_uki
+from builder.image.uki import PAYLOAD_SECTIONS, UNMEASURED_SECTIONS, Uki, read_uki
 from builder.measurement.configuration import (
     BootConfiguration,
     Companions,
@@ -45,8 +47,11 @@ if TYPE_CHECKING:
     from builder.compare.baseline import Certificate, Part
     from builder.facts.tree import FileTree
     from builder.image.filesystem import FileSystem
+    from builder.image.partitions import DiskPartition
     from policies.facts import AreaName, Kernel, Unit
 
+# Read file by file, and the hash tree that follows from the root: what it says is in the root hash.
+_READ: Final = frozenset({gpt.ESP, gpt.ROOT_X86_64, gpt.ROOT_X86_64_VERITY})
 _DIRECTORIES = {
     "addons": "loader/addons/",
     "credentials": "loader/credentials/",
@@ -108,20 +113,26 @@ def open_image(image: memoryview) -> OpenImage:
     return OpenImage(view, table, volume, uki_file, uki, _initrd(uki), root)
 
 
+def identity_of(os_release: str) -> ImageIdentity:
+    """What an image calls itself in its os-release; what that does not say is empty."""
+    names = variables(os_release)
+    return ImageIdentity(
+        name=names.get("IMAGE_ID", ""),
+        version=names.get("IMAGE_VERSION", ""),
+        architecture="x86-64",
+        profile=names.get("VARIANT_ID", ""),
+    )
+
+
 def image_baseline(image: memoryview, place: str) -> Baseline:
     """Everything that a disk image tells by itself. PCR values are those of a machine without Secure Boot keys."""
     opened = open_image(image)
     uki, disk = read_uki_parts(opened.uki_file, opened.initrd), read_disk_parts(opened)
     command_line = opened.uki.kernel_command_line() or ""
-    names = variables(opened.uki.os_release() or "")
+    gap = _mounted_below(opened.table)
     return Baseline(
         source=Source("disk image", place),
-        identity=ImageIdentity(
-            name=names.get("IMAGE_ID", ""),
-            version=names.get("IMAGE_VERSION", ""),
-            architecture="x86-64",
-            profile=names.get("VARIANT_ID", ""),
-        ),
+        identity=identity_of(opened.uki.os_release() or ""),
         uki=UkiIdentity(
             stub=opened.uki.stub.version,
             kernel=opened.uki.kernel_release() or "",
@@ -129,26 +140,33 @@ def image_baseline(image: memoryview, place: str) -> Baseline:
             root_hash=_root_hash(command_line),
         ),
         measured=_measured(opened),
-        files=entries_of(file_system_inventory(opened.root, opened.initrd)),
+        files=gap or entries_of(file_system_inventory(opened.root, opened.initrd)),
         artifacts={"uki": hashlib.sha256(opened.uki_file).hexdigest()},
         stub=uki.stub,
         uki_signature=uki.uki_signature,
         packing=uki.packing,
         partitions=disk.partitions,
         esp_files=disk.esp_files,
-        systemd=disk.systemd,
-        kernels=disk.kernels,
+        systemd=gap or disk.systemd,
+        kernels=gap or disk.kernels,
     )
 
 
+def _mounted_below(table: gpt.PartitionTable) -> Unknown | None:
+    """Why the tree of the root that runs is not known: it is made of more than one partition."""
+    below = next((item for item in table.partitions if item.type_name in BELOW), None)
+    return None if below is None else Unknown(f"partition {below.number} ({below.type_name}) is mounted below its root")
+
+
 def read_uki_parts(file: memoryview, initrd: Initrd) -> UkiParts:
-    """Digests of the stub's own sections, the certificates of the signature, and how the initrd is packed."""
+    """Digests of the sections that no stub measures, certificates of the signature, how the initrd is packed."""
+    stub: dict[str, hashlib._Hash] = {}
+    for section in read_pe(file).sections:
+        if section.name not in PAYLOAD_SECTIONS - UNMEASURED_SECTIONS:
+            # There can be several of a name, one for each profile.
+            stub.setdefault(section.name, hashlib.sha256()).update(loaded_section(file, section))
     return UkiParts(
-        stub={
-            section.name: hashlib.sha256(loaded_section(file, section)).hexdigest()
-            for section in read_pe(file).sections
-            if section.name not in PAYLOAD_SECTIONS
-        },
+        stub={name: state.hexdigest() for name, state in stub.items()},
         uki_signature=_signature(file),
         packing=tuple(
             PackedFile(entry.path, run, segment.compression)
@@ -167,29 +185,39 @@ def read_disk_parts(image: OpenImage) -> DiskParts:
     """Partitions, files beside the UKI, units and kernels."""
     trees = image.trees()
     return DiskParts(
-        partitions=tuple(_partition(partition) for partition in image.table.partitions),
-        esp_files=tuple(_beside(image.volume)),
+        partitions=tuple(_partition(partition, image.view) for partition in image.table.partitions),
+        esp_files=tuple(beside_uki(image.volume)),
         systemd={name: service_manager(tree, name).units for name, tree in trees.items()},
         kernels={name: kernel(tree) for name, tree in trees.items()},
     )
 
 
-def _partition(partition: gpt.Partition) -> Partition:
+def _partition(partition: gpt.Partition, disk: BinaryView) -> Partition:
+    """An entry of the table; what lies in a partition of which nothing is read is told by its digest."""
+    unread = partition.type_guid not in _READ
+    content = hashlib.sha256(partition.view(disk).data).hexdigest() if unread else None
+    return described(of_gpt(partition), content)
+
+
+def described(partition: DiskPartition, content: str | None) -> Partition:
+    """An entry of any table in the words in which it is compared."""
     return Partition(
         number=partition.number,
-        type=partition.type_name,
-        uuid=str(partition.unique_guid),
-        label=partition.name,
+        type=partition.type,
+        uuid=partition.uuid,
+        label=partition.label,
         offset=partition.offset,
         size=partition.size,
-        flags=f"{partition.attributes:#x}",
+        flags=" ".join(partition.flags),
+        content=content,
     )
 
 
-def _beside(volume: FatVolume) -> Iterator[BesideUki]:
+def beside_uki(volume: FatVolume, uki: str | None = UKI_PATH) -> Iterator[BesideUki]:
+    """The files of an EFI system partition but the UKI, by path."""
     for entry in sorted(volume.walk(), key=lambda entry: entry.path):
         path = entry.path.lower()
-        if entry.is_directory or path == UKI_PATH.lower():
+        if entry.is_directory or (uki is not None and path == uki.lower()):
             continue
         content = volume.content(entry)
         role: Literal["program", "addon", "companion", "other"] = "other"
@@ -219,8 +247,8 @@ def _only(table: gpt.PartitionTable, type_guid: object, name: str) -> gpt.Partit
 
 
 def _initrd(uki: Uki) -> Initrd:
-    section = uki.content(".initrd")
-    return Initrd((), ()) if section is None else read_initrd(BinaryView.of(section, "UKI section .initrd"))
+    content = uki.initrd()
+    return Initrd((), ()) if content is None else read_initrd(BinaryView.of(content, "initrd of the UKI"))
 
 
 def _root_hash(command_line: str) -> str:

@@ -13,6 +13,7 @@ from msgspec import structs
 from builder.compare.baseline import OUTSIDE, Baseline, Outside, Source, Unknown
 from builder.errors import InvalidInputError
 from builder.evidence.eventlog import UntrustedEvent
+from builder.evidence.evidence import EvidenceKind
 from builder.measurement.pcr import Bank
 from builder.measurement.phases import Phase
 from builder.release.statements import MeasuredEvent, MeasuredPcr
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from builder.release.statements import ReferenceValues
 
 _BANKS: Final = tuple(bank.value for bank in Bank)
+_KINDS: Final = {EvidenceKind.TPM_QUOTE: "TPM quote", EvidenceKind.NITROTPM: "NitroTPM document"}
 _LOG: Final = "event log"
 _STALE: Final = "UNVERIFIED: its freshness was not checked, so it may be from another boot"
 
@@ -51,7 +53,7 @@ def release_and_node(
     if not found.keys() & expected.keys():
         raise InvalidInputError("the evidence carries no PCR that the release states")
     banks = {bank for entry in found.values() for bank in entry.values}
-    node = Source("evidence", f"{evidence.kind.value}, {evidence.trust.detail}")
+    node = Source("evidence", f"{_KINDS[evidence.kind]}, {evidence.trust.detail}")
     return (
         _side(release.source, mode, structs.replace(stated, pcrs=_in_banks(expected, banks)), release.remarks),
         _side(node, mode, structs.replace(stated, pcrs=found), () if evidence.nonce is not None else (_STALE,)),

@@ -3,62 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from builder.baseline.statements import UNSIGNED, UNVERIFIED, Stated, build_inputs, dependencies, read_stated
-from builder.compare.baseline import OUTSIDE, Baseline, Outside, PolicyVerdict, Source, Unknown
+from builder.baseline.verdict import read_verdict
+from builder.compare.baseline import OUTSIDE, Baseline, InstalledPackage, Outside, Source, Unknown
 from builder.compare.entries import read_entries
+from builder.definition.render import RenderedFile, RenderedLink
+from builder.definition.tree_archive import MAX_ARCHIVE_BYTES, unpack_tree
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import mapped, read_bytes, sha256_file
 from builder.image.inventory_file import unpack
 from builder.release.layout import (
     INVENTORY,
+    LOCK,
     MAX_RECORD_BYTES,
     MAX_SIGNATURE_LIST_BYTES,
     MAX_STATEMENTS_BYTES,
+    POLICY,
+    POLICY_REPORT,
     STATEMENTS,
+    TREE,
     VARIABLES,
     Names,
     signature_list,
 )
-from builder.release.statements import ReferenceMeasurements, convert, read_json
+from builder.release.measurements import read_measurements
+from builder.release.statements import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from builder.baseline.image import DiskParts, UkiParts
-    from builder.compare.baseline import Part, Role
+    from builder.compare.baseline import Part, PolicyVerdict, Role
     from builder.compare.entries import Entry
     from signing.keys import PublicKey
 
-_POLICY_REPORT: Final = "policy-report.json"
-
-
-class _Waiver(msgspec.Struct, frozen=True):
-    reason: str
-    owner: str
-    expires: str
-
-
-class _Waived(msgspec.Struct, frozen=True):
-    waiver: _Waiver
-
-
-class _Result(msgspec.Struct, frozen=True):
-    control: str
-    outcome: str
-    waived: tuple[_Waived, ...] = ()
-
-
-class _PolicyReport(msgspec.Struct, frozen=True):
-    """What a comparison needs of a policy report; it has more."""
-
-    passed: bool
-    results: tuple[_Result, ...]
+_VERDICT_FILES: Final = {POLICY_REPORT: "policy report", POLICY: "policy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +81,24 @@ def release_baseline(path: Path, trusted: Sequence[PublicKey], *, images: bool) 
     stated = read_stated(data, trusted, str(directory / STATEMENTS))
     release = _Directory(directory, stated, bool(trusted))
     image = stated.reference.image
-    names = Names(f"{image.name}_{image.version}_{image.architecture}")
+    names = Names.of(image)
     uki, disk = _images(release, names) if images else (None, None)
     closed = Unknown("its image was not read" if images else "images were not to be read")
     return Baseline(
-        source=Source("release" if path.is_dir() else "statements", str(path), stated.key_ids),
+        source=Source(
+            "release" if path.is_dir() else "statements",
+            str(path),
+            stated.key_ids,
+            statements=hashlib.sha256(data).hexdigest(),
+            finished=None if stated.provenance is None else stated.provenance.run_details.metadata.finished_on,
+        ),
         identity=image,
         uki=stated.reference.uki,
         measured=stated.reference.reference_values,
         files=_files(release),
         inputs=build_inputs(stated.provenance),
-        packages=dependencies(stated.provenance, toolchain=False),
+        tree=_tree(release),
+        packages=_packages(release),
         toolchain=dependencies(stated.provenance, toolchain=True),
         artifacts=_artifacts(stated, names),
         stub=closed if uki is None else uki.stub,
@@ -128,7 +118,7 @@ def release_baseline(path: Path, trusted: Sequence[PublicKey], *, images: bool) 
 def values_baseline(path: Path) -> Baseline:
     """``reference-values.json`` with, beside it, the inventory of the same image. Raises InvalidInputError."""
     data = read_bytes(path, what="reference values", limit=MAX_RECORD_BYTES)
-    reference = convert(read_json(data, what=str(path)), ReferenceMeasurements, what=str(path))
+    reference = read_measurements(read_json(data, what=str(path)), what=str(path))
     inventory = path.with_name(INVENTORY)
     files: Part[tuple[Entry, ...]] = Unknown(f"there is no {INVENTORY} beside {path.name}")
     if inventory.exists():
@@ -159,8 +149,22 @@ def _artifacts(stated: Stated, names: Names) -> dict[Role, str]:
         "root": names.root,
         "root-verity": names.root_verity,
         "inventory": INVENTORY,
+        "tree": TREE,
     }
     return {role: stated.subjects[name] for role, name in named.items() if name in stated.subjects}
+
+
+def _packages(release: _Directory) -> Part[tuple[InstalledPackage, ...]]:
+    """The packages of the provenance, and what the lock, if there is one, says of their archive."""
+    packages = dependencies(release.stated.provenance, toolchain=False)
+    data = release.read(LOCK, "lock", MAX_RECORD_BYTES)
+    if data is None or isinstance(packages, Unknown | Outside):
+        return packages
+    from builder.definition.lock import decode_lock  # noqa: PLC0415 -- most comparisons of made releases have none
+
+    lock = decode_lock(data, str(release.path / LOCK))
+    secure = {package.sha256 for package in lock.packages if lock.is_security(package)}
+    return tuple(replace(package, is_security=package.sha256 in secure) for package in packages)
 
 
 def _files(release: _Directory) -> Part[tuple[Entry, ...]]:
@@ -179,26 +183,30 @@ def _variables(release: _Directory) -> Part[Mapping[str, bytes]]:
     return found or OUTSIDE
 
 
-def _verdict(release: _Directory) -> PolicyVerdict | Unknown | Outside | None:
-    data = release.read(_POLICY_REPORT, "policy report", MAX_STATEMENTS_BYTES)
+def _verdict(release: _Directory) -> PolicyVerdict | Unknown | None:
+    files = {name: release.read(name, what, MAX_STATEMENTS_BYTES) for name, what in _VERDICT_FILES.items()}
+    for name, data in files.items():
+        if data is None and name in release.stated.subjects:
+            return Unknown(f"{name} is missing")
+    report = files[POLICY_REPORT]
+    return None if report is None else read_verdict(report, files[POLICY], str(release.path))
+
+
+def _tree(release: _Directory) -> Part[Mapping[str, str]]:
+    """The files of the mkosi tree. Raises InvalidInputError if they are not as bedplate packs them."""
+    if TREE not in release.stated.subjects:
+        return OUTSIDE
+    data = release.read(TREE, "mkosi tree", MAX_ARCHIVE_BYTES)
     if data is None:
-        stated = _POLICY_REPORT in release.stated.subjects
-        return Unknown(f"{_POLICY_REPORT} is missing") if stated else None
-    try:
-        report = msgspec.json.decode(data, type=_PolicyReport)
-    except msgspec.DecodeError as error:
-        raise InvalidInputError(f"{release.path / _POLICY_REPORT} is no policy report: {error}") from error
-    return PolicyVerdict(
-        passed=report.passed,
-        outcomes={result.control: result.outcome for result in report.results},
-        waivers={
-            result.control: "; ".join(
-                f"{item.waiver.reason} ({item.waiver.owner}, until {item.waiver.expires})" for item in result.waived
-            )
-            for result in report.results
-            if result.waived
-        },
-    )
+        return Unknown(f"{TREE} is missing")
+    tree = unpack_tree(data, str(release.path / TREE))
+    return {str(path): _build_file(entry) for path, entry in tree.entries.items()}
+
+
+def _build_file(entry: RenderedFile | RenderedLink) -> str:
+    if isinstance(entry, RenderedLink):
+        return f"link to {entry.target}"
+    return f"{'executable' if entry.executable else 'file'} {hashlib.sha256(entry.content).hexdigest()}"
 
 
 def _images(release: _Directory, names: Names) -> tuple[UkiParts | None, DiskParts | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from builder.errors import InvalidInputError
+from builder.errors import InvalidInputError, inside
 from builder.files import mapped
 from builder.release.layout import BUILD_RECORD, REFERENCE_VALUES, STATEMENTS
 
@@ -43,10 +43,10 @@ def read_baseline(path: Path, trusted: Sequence[PublicKey] = (), *, images: bool
         return _values(path, trusted)
     if not images:
         raise InvalidInputError(f"{path} is a disk image, and images are not to be read")
-    from builder.baseline.image import image_baseline  # noqa: PLC0415 -- the readers of images take a while to import
+    from builder.baseline.any_image import any_baseline  # noqa: PLC0415 -- the readers of images take a while to import
 
-    with mapped(path, what="disk image") as view:
-        side = image_baseline(view, str(path))
+    with mapped(path, what="disk image") as view, inside(str(path)):
+        side = any_baseline(view, str(path))
     return replace(side, remarks=(_UNSIGNED,)) if trusted else side
 
 

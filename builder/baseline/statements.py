@@ -11,11 +11,11 @@ import msgspec
 
 from builder.compare.baseline import InstalledPackage, Unknown
 from builder.errors import InvalidInputError, NotVerifiedError
+from builder.release.measurements import read_measurements
 from builder.release.statements import (
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
-    ReferenceMeasurements,
     convert,
     decode_statement,
 )
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from builder.compare.baseline import Part
-    from builder.release.statements import Statement
+    from builder.release.statements import ReferenceMeasurements, Statement
     from signing.dsse import Envelope
     from signing.keys import PublicKey
 
@@ -51,8 +51,13 @@ class _BuildDefinition(msgspec.Struct, frozen=True, rename="camel"):
     resolved_dependencies: tuple[_Dependency, ...] = ()
 
 
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    finished_on: str | None = None
+
+
 class _RunDetails(msgspec.Struct, frozen=True):
     builder: dict[str, Any] = {}
+    metadata: _Metadata = _Metadata()
 
 
 class Provenance(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,7 +97,7 @@ def read_stated(data: bytes, trusted: Sequence[PublicKey], place: str) -> Stated
         raise InvalidInputError(f"{place} has no statement of reference measurements")
     statement = statements[REFERENCE_MEASUREMENTS]
     return Stated(
-        reference=convert(statement.predicate, ReferenceMeasurements, what=place),
+        reference=read_measurements(statement.predicate, what=place),
         key_ids=key_ids,
         named=tuple(sorted({item.key_id for envelope in envelopes for item in envelope.signatures})),
         subjects={subject.name: subject.digest.get("sha256", "") for subject in statement.subject},
@@ -147,10 +152,30 @@ def build_inputs(provenance: Provenance | None) -> Part[Mapping[str, str]]:
     external = {name: value for name, value in definition.external_parameters.items() if name not in own}
     values = {
         "definition": external,
-        "internal": definition.internal_parameters,
+        "internal": _by_layer(definition.internal_parameters),
         "builder": provenance.run_details.builder,
     }
     return dict(_flat(values, ""))
+
+
+def _by_layer(internal: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the layers and their files by name; whether a cache had a layer is no input of it."""
+    layers = internal.get("layers")
+    if not isinstance(layers, list):
+        return dict(internal)
+    named = {
+        name: {key: value for key, value in layer.items() if key not in {"name", "fromCache", "files"}}
+        | {"files": _named(layer.get("files"))}
+        for name, layer in _named(layers).items()
+    }
+    return {**internal, "layers": named}
+
+
+def _named(items: Any) -> dict[str, Any]:
+    """A list of objects by their names; those without one by their place."""
+    listed = items if isinstance(items, list) else []
+    objects = [item for item in listed if isinstance(item, dict)]
+    return {str(item.get("name", place)): item for place, item in enumerate(objects)}
 
 
 def dependencies(provenance: Provenance | None, *, toolchain: bool) -> Part[tuple[InstalledPackage, ...]]:
@@ -172,12 +197,12 @@ def _packages(listed: Sequence[_Dependency]) -> Iterator[InstalledPackage]:
 
 
 def _flat(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """The leaves of a JSON value by their dotted path."""
+    """The leaves of a JSON value by their dotted path; null is nothing."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _flat(inner, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _flat(inner, f"{place}[{index}]")
-    else:
+    elif value is not None:
         yield place, str(value)

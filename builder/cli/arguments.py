@@ -28,6 +28,17 @@ class Verb(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
+class VerbWithActions(Verb, click.Group):
+    """A verb that has subcommands, listed in the order in which they are written; none at all is an error."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, no_args_is_help=False, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's interface
+        """The subcommands."""
+        return list(self.commands)
+
+
 def _find_image(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
     path = Path(value)
     if path.exists():

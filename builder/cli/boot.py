@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.arguments import Verb
+from builder.cli.numbers import SECONDS
+from builder.cli.options import EXISTING_DIRECTORY, trust_option, trusted_keys
 from builder.cli.output import Format, format_option, print_json, print_table, print_text, to_stderr
 from builder.cli.progress import progress_option
 from builder.errors import NotVerifiedError
@@ -28,18 +30,10 @@ if TYPE_CHECKING:
         "bedplate boot dist/inference-node/1.0.0 --no-secure-boot",
     ),
 )
-@click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--trust",
-    "trusted",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Verify the release first, with this public key; may be given several times.",
-)
+@click.argument("release", type=EXISTING_DIRECTORY)
+@trust_option("to verify RELEASE with first")
 @click.option("--no-secure-boot", is_flag=True, help="Boot on firmware that has no keys enrolled.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds that the boot may take."
-)
+@click.option("--timeout", type=SECONDS, default=600, show_default=True, help="Seconds that the boot may take.")
 @progress_option
 @format_option
 def command(
@@ -67,7 +61,7 @@ def command(
         with reporter.stage("verify"):
             _verify(release, trusted)
     else:
-        to_stderr("note: nobody vouches for the reference values; --trust KEY verifies the release first\n")
+        to_stderr("warning: UNVERIFIED: nobody vouches for the reference values; --trust KEY verifies them\n")
     mode = SecureBootMode.DISABLED if no_secure_boot else SecureBootMode.ENABLED
     with (
         tempfile.TemporaryDirectory(prefix="bedplate-") as workdir,
@@ -87,11 +81,10 @@ def command(
 
 
 def _verify(release: Path, trusted: tuple[Path, ...]) -> None:
-    from builder.release.keyring import load_trusted  # noqa: PLC0415 -- for a fast --help
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     # A development image boots here as well as any: this machine is thrown away.
-    verify_release(release, [load_trusted(path) for path in trusted], allow_development=True)
+    verify_release(release, trusted_keys(trusted), allow_development=True)
 
 
 def _tell(stage: Stage, recorded: RecordedChange) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.arguments import Verb, image_argument, mirror_option, shown_path
+from builder.cli.numbers import SECONDS
+from builder.cli.options import DIRECTORY
 from builder.cli.output import Format, format_option, print_json, print_text, to_stderr
 from builder.cli.progress import progress_option
 from builder.cli.vault_options import find_supply, snapshot_option, vault_option
@@ -26,19 +28,20 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DIRECTORY,
     default=Path("dist"),
     show_default=True,
     help="Directory to build in.",
 )
 @click.option("--force", is_flag=True, help="Build even if a build of the same inputs is there.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds that mkosi may take."
-)
+@click.option("--timeout", type=SECONDS, default=3600, show_default=True, help="Seconds that mkosi may take.")
 @click.option(
     "--keep-failed",
-    type=click.Path(path_type=Path),
+    type=DIRECTORY,
     help="Directory to make for an image that does not satisfy its policy, to look at it; by default it is deleted.",
+)
+@click.option(
+    "--explain-cache", is_flag=True, help="Say what was taken over from earlier builds, and why not more was."
 )
 @click.option(
     "--unlocked", is_flag=True, help="Build from what the archive has today, without a lock; nobody can repeat it."
@@ -60,6 +63,7 @@ def command(
     output_format: Format,
     *,
     force: bool,
+    explain_cache: bool,
     unlocked: bool,
 ) -> None:
     """Build the definition IMAGE into OUTPUT/NAME/VERSION.unsigned.
@@ -88,6 +92,10 @@ def command(
     request = BuildRequest(loaded, source, cache, output, timeout, force=force, keep_failed=keep_failed, supply=supply)
     with findings_on_stderr():
         built = build_image(request, reporter)
+    if explain_cache:
+        width = max(len(step.name) for step in built.steps)
+        for step in built.steps:
+            to_stderr(f"{step.name:{width}}  {f'made: {step.because}' if step.because else 'taken over'}\n")
     if built.report is None:
         to_stderr("note: reused the build of the same inputs; --force builds it again\n")
     else:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.arguments import Verb
-from builder.cli.diff_node import NodeFiles, read_node
+from builder.cli.diff_forms import DiffForm, render, show
+from builder.cli.diff_gate import Gate
+from builder.cli.diff_node import NodeOptions, node_options, read_node
 from builder.cli.exitcodes import ExitCode
-from builder.cli.output import Format, format_option, print_json, to_stderr
+from builder.cli.options import EXISTING, EXISTING_FILE, FILE, trust_option, trusted_keys
+from builder.cli.output import format_of, to_stderr
+from builder.cli.reports import ReportFile, report_of, write
 
 if TYPE_CHECKING:
-    from builder.compare.difference import Report
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+    from pathlib import Path
 
 
 @click.command(
@@ -25,56 +26,47 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
         "bedplate diff dist/inference-node/1.0.0 dist/inference-node/1.1.0 --trust keys/production/release.pub",
         "bedplate diff --manifests old/release.intoto.jsonl dist/inference-node/1.1.0 --format json",
         "bedplate diff theirs.raw ours.raw --full",
+        "bedplate diff dist/inference-node/1.0.0 dist/inference-node/1.1.0 --trust keys/production/release.pub \\",
+        "    --allow security-update.yaml --attest keys/reviewer/release.key -o reviewed.json",
         "bedplate diff dist/inference-node/1.0.0 --node quote.msg --node quote.sig --node pcrs.bin --ak ak.pub",
     ),
 )
-@click.argument("old", type=click.Path(exists=True, path_type=Path))
-@click.argument("new", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--trust",
-    "trusted",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Public key (PEM) that must have signed both releases; may be given several times.",
-)
+@click.argument("old", type=EXISTING)
+@click.argument("new", required=False, type=EXISTING)
+@trust_option("that must have signed both releases")
 @click.option("--manifests", is_flag=True, help="Compare statements and inventories only; open no image.")
 @click.option("--deep", is_flag=True, help="Compare changed files by their content; opens both images.")
 @click.option("--full", is_flag=True, help="In text, show every difference with all of its fields.")
-@click.option("--node", "evidence", multiple=True, type=_FILE, help="Evidence of a node, in place of NEW.")
-@click.option("--ak", "attestation_key", type=_FILE, help="Attestation key of the node: PEM, or as a TPM gives it.")
-@click.option("--nonce", metavar="HEX", help="Nonce of the evidence.  [default: freshness is not checked]")
-@click.option("--eventlog", "event_log", type=_FILE, help="The node's event log, to name the events that differ.")
-@click.option("--userspace-log", type=_FILE, help="Also systemd's log, tpm2-measure.log.")
 @click.option(
-    "--secure-boot",
-    type=click.Choice(["enabled", "disabled"]),
-    default="enabled",
-    show_default=True,
-    help="Which of the release's ways to boot the node is compared with.",
+    "--allow",
+    "rules",
+    type=EXISTING_FILE,
+    help="Rules (YAML) that say what may differ; exit code 0 if nothing else does.",
 )
 @click.option(
-    "--phase",
-    type=click.Choice(["firmware", "enter-initrd", "leave-initrd", "sysinit", "ready"]),
-    default="ready",
-    show_default=True,
-    help="How far the node's boot has come.",
+    "--attest",
+    "key",
+    type=EXISTING_FILE,
+    help="Private key of a reviewer, to sign with that --allow allows what changed. $BEDPLATE_KEY_PASSPHRASE opens an "
+    "encrypted one.",
 )
-@format_option
+@click.option("-o", "--output", type=FILE, help="File to write the signed review to.")
+@node_options
+@format_of(DiffForm)
+@report_of(DiffForm)
 @click.pass_context
 def command(
     ctx: click.Context,
     old: Path,
     new: Path | None,
     trusted: tuple[Path, ...],
-    evidence: tuple[Path, ...],
-    attestation_key: Path | None,
-    nonce: str | None,
-    event_log: Path | None,
-    userspace_log: Path | None,
-    secure_boot: str,
-    phase: str,
-    output_format: Format,
+    rules: Path | None,
+    key: Path | None,
+    output: Path | None,
+    output_format: DiffForm,
+    report_files: tuple[ReportFile[DiffForm], ...],
     *,
+    node: NodeOptions,
     manifests: bool,
     deep: bool,
     full: bool,
@@ -85,43 +77,36 @@ def command(
     `bedplate appraise` makes.
 
     Exit code 0 means that everything was compared and nothing differs; 1, that something differs or could not be
-    compared. Without --trust nobody vouches for what a release says of itself.
-    """
-    from builder.baseline.source import read_baseline  # noqa: PLC0415 -- for a fast --help
-    from builder.compare.baselines import compare  # noqa: PLC0415
-    from builder.compare.difference import Verdict  # noqa: PLC0415
+    compared. With --allow 0 means that the rules allow all that differs, and 1 that they do not: every difference that
+    is refused is told with the rule that would have to allow it. --attest then signs a statement that
+    `bedplate verify --reviewers` asks for.
 
+    Without --trust nobody vouches for what a release says of itself, and rules must say `unverified: true`.
+    """
+    from builder.baseline.compared import compared  # noqa: PLC0415 -- for a fast --help
+    from builder.compare.difference import Scope, Verdict  # noqa: PLC0415
+
+    gate = Gate.read(rules, key, output)
     if deep and manifests:
         raise click.UsageError("--deep opens images, --manifests opens none")
-    node = NodeFiles(evidence, attestation_key, nonce, event_log, userspace_log, secure_boot, phase)
     node.check(new)
     if deep and new is None:
         raise click.UsageError("--deep compares files, and evidence has none")
-    keys = []
-    if trusted:
-        from builder.release.keyring import load_trusted  # noqa: PLC0415
-
-        keys = [load_trusted(path) for path in trusted]
+    keys = trusted_keys(trusted)
+    scope = Scope.MANIFESTS if manifests else Scope.DEEP if deep else Scope.IMAGES
     if new is None:
+        from builder.baseline.source import read_baseline  # noqa: PLC0415
+        from builder.compare.baselines import compare  # noqa: PLC0415
+
         report = compare(*read_node(read_baseline(old, keys, images=old.is_file()), node))
     else:
-        report = compare(*(read_baseline(path, keys, images=not manifests) for path in (old, new)))
-    if deep and new is not None:
-        from builder.baseline.deepen import deepen  # noqa: PLC0415
-
-        report = deepen(report, old, new)
+        report = compared(old, new, keys, scope)
     for side in (report.old, report.new):
         to_stderr("".join(f"warning: {side.place}: {remark}\n" for remark in side.remarks))
-    _print(report, output_format, full=full)
-    if report.verdict is not Verdict.EQUAL:
-        ctx.exit(ExitCode.NO)
-
-
-def _print(report: Report, output_format: Format, *, full: bool) -> None:
-    if output_format is Format.JSON:
-        print_json(report)
-        return
-    from builder.cli.diff_text import outline  # noqa: PLC0415
-    from builder.cli.tree import print_tree  # noqa: PLC0415
-
-    print_tree(outline(report, full=full))
+    judgement = None if gate is None else gate.judge(report)
+    write(report_files, lambda form: render(report, judgement, form, full=full))
+    show(report, judgement, output_format, full=full)
+    if gate is not None and judgement is not None:
+        gate.attest(judgement, scope)
+    good = report.verdict is Verdict.EQUAL if judgement is None else judgement.allowed
+    ctx.exit(ExitCode.YES if good else ExitCode.NO)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from typing import TYPE_CHECKING, Final
 
-from builder.cli.tree import Branch
-from builder.compare.difference import Change, Verdict
+from builder.cli.diff_chains import key_policies, why
+from builder.cli.tree import Branch, line
+from builder.compare.difference import Change
+from builder.presenters.arrangement import VERDICTS, by_weight, change_word, counts, equal_topics, trust_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from builder.compare.difference import Difference, Field, Report, Side, Topic
+    from builder.review.report import Judgement
 
 _SHOWN: Final = 8
-_DIGEST: Final = 64
+_PACKAGES: Final = 12
+_UNOWNED: Final = "no package"
+_DIGEST: Final = re.compile(r"[0-9a-f]{64,}")
 _SHORT: Final = 16
 _STYLES: Final = {
     Change.ADDED: "green",
@@ -23,91 +28,83 @@ _STYLES: Final = {
     Change.ORDER: "dim",
     Change.SIGNATURE: "dim",
 }
-_VERDICTS: Final = {
-    Verdict.EQUAL: "no difference",
-    Verdict.DIFFERS: "they differ",
-    Verdict.INCOMPLETE: "no difference found, but not everything could be compared",
-    Verdict.OUTSIDE: "nothing to compare",
-}
 
 
-def outline(report: Report, *, full: bool) -> Branch:
+def outline(report: Report, judgement: Judgement | None = None, *, full: bool) -> Branch:
     """The report as a tree; ``full`` shows every difference with its fields."""
-    branches = [Branch(_side("old", report.old)), Branch(_side("new", report.new)), *_why(report)]
+    branches = [_side("old", report.old, full=full), _side("new", report.new, full=full)]
+    branches += [*why(report, full=full), *key_policies(report, judgement)]
     branches += [_topic(topic, full=full) for topic in report.topics if topic.differences]
     if missing := report.incomplete:
-        branches.append(Branch("Not compared", tuple(Branch(reason, style="yellow") for reason in missing), "bold"))
-    equal = [topic.title for topic in report.topics if topic.verdict is Verdict.EQUAL]
-    if equal:
-        branches.append(Branch(f"Equal: {', '.join(equal)}", style="dim"))
-    return Branch(f"{report.old.label} -> {report.new.label}: {_VERDICTS[report.verdict]}", tuple(branches), "bold")
+        branches.append(line("Not compared", tuple(line(reason, style="yellow") for reason in missing), "bold"))
+    if equal := equal_topics(report):
+        branches.append(line(f"Equal: {', '.join(equal)}", style="dim"))
+    return line(f"{report.old.label} -> {report.new.label}: {VERDICTS[report.verdict]}", tuple(branches), "bold")
 
 
-def _side(name: str, side: Side) -> str:
-    trust = f"signed by {', '.join(side.verified_by)}" if side.verified_by else " ".join(side.remarks)
-    return f"{name}: {side.kind} {side.place}{f', {trust}' if trust else ''}"
-
-
-def _why(report: Report) -> Iterator[Branch]:
-    if report.chains:
-        chains = tuple(Branch(chain.sentence, style="" if chain.explained else "yellow") for chain in report.chains)
-        yield Branch("Why PCRs moved", chains, "bold")
-    elif report.pcrs and all(item.verdict is Verdict.EQUAL for item in report.pcrs):
-        yield Branch("No PCR moved", style="bold")
+def _side(name: str, side: Side, *, full: bool) -> Branch:
+    ids = tuple(_value(key, full=full) for key in side.verified_by)
+    trust = f"signed by {', '.join(ids)}" if ids else trust_words(side)
+    inner = (line(trust, style="" if ids else "yellow"),) if trust else ()
+    return line(f"{name}: {side.kind} {_value(side.place, full=full)}", inner)
 
 
 def _topic(topic: Topic, *, full: bool) -> Branch:
-    title = f"{topic.title}: {_counts(topic.differences)}"
+    title = f"{topic.title}: {counts(topic.differences)}"
     if topic.name == "files" and not full:
-        return Branch(title, tuple(_by_package(topic.differences)), "bold")
-    shown = topic.differences if full else _gravest(topic.differences)[:_SHOWN]
+        return line(title, tuple(_by_package(topic.differences)), "bold")
+    shown = topic.differences if full else by_weight(topic.differences)[:_SHOWN]
     branches = [_difference(difference, full=full) for difference in shown]
     if len(topic.differences) > len(shown):
-        branches.append(Branch(f"and {len(topic.differences) - len(shown)} more (--full)", style="dim"))
-    return Branch(title, tuple(branches), "bold")
-
-
-def _gravest(differences: Sequence[Difference]) -> list[Difference]:
-    """Those with something to look at first."""
-    return sorted(differences, key=lambda item: not item.notes)
-
-
-def _counts(differences: Sequence[Difference]) -> str:
-    counts = Counter(difference.change for difference in differences)
-    return ", ".join(f"{counts[change]} {_word(change)}" for change in Change if counts[change])
-
-
-def _word(change: Change) -> str:
-    return "changed" if change is Change.CONTENT else change.value
+        branches.append(line(f"and {len(topic.differences) - len(shown)} more (--full)", style="dim"))
+    return line(title, tuple(branches), "bold")
 
 
 def _by_package(differences: Sequence[Difference]) -> Iterator[Branch]:
-    """Files as one line for each package, and by themselves where they gain or lose something."""
+    """Files as one line for each package, and by themselves where they gain or lose something, or are of no package."""
     groups: dict[tuple[str, str], list[Difference]] = {}
     for difference in differences:
-        groups.setdefault((difference.area or "", difference.package or "no package"), []).append(difference)
-    for (area, package), group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        noted = [_difference(item, full=False) for item in group if item.notes or item.children]
-        alone = [_difference(group[0], full=False)] if len(group) == 1 and not noted else []
-        yield Branch(f"{area}, {package}: {_counts(group)}", (*noted, *alone))
+        groups.setdefault((difference.area or "", difference.package or _UNOWNED), []).append(difference)
+    by_size = sorted(groups.items(), key=lambda item: -len(item[1]))
+    quiet = 0
+    for (area, package), group in by_size:
+        noted = [item for item in group if item.notes or item.children]
+        quiet += not noted
+        if noted or quiet <= _PACKAGES:
+            # What no package brought, the definition or a script did.
+            alone = by_weight(group)[:_SHOWN] if package == _UNOWNED else group if len(group) == 1 else []
+            named = (*noted, *(item for item in alone if item not in noted))
+            yield line(f"{area}, {package}: {counts(group)}", tuple(_difference(item, full=False) for item in named))
+    if quiet > _PACKAGES:
+        yield line(f"and files of {quiet - _PACKAGES} more packages (--full)", style="dim")
 
 
 def _difference(difference: Difference, *, full: bool) -> Branch:
-    place = f"{difference.area}: " if difference.area and difference.kind != "file" else ""
+    # Without --full files stand below a line that names their area.
+    place = f"{difference.area}: " if difference.area and (full or difference.kind != "file") else ""
     notes = f" ({', '.join(difference.notes)})" if difference.notes else ""
-    line = f"{place}{difference.subject} {_word(difference.change)}{_values(difference, full=full)}{notes}"
-    fields = difference.fields if full or difference.kind in {"unit", "PCR", "partition"} else ()
+    words = f"{place}{difference.subject}{_change(difference, full=full)}{notes}"
+    fields = difference.fields if full or difference.kind in {"unit", "partition"} else ()
     children = (*(_field(field, full=full) for field in fields), *_inside(difference, full=full))
-    return Branch(line, children, _STYLES.get(difference.change, ""))
+    return line(words, children, _STYLES.get(difference.change, ""))
 
 
 def _inside(difference: Difference, *, full: bool) -> Iterator[Branch]:
     yield from (_difference(child, full=full) for child in difference.children)
     if difference.incomplete:
-        yield Branch(f"not compared: {difference.incomplete}", style="yellow")
+        yield line(f"not compared: {difference.incomplete}", style="yellow")
+
+
+def _change(difference: Difference, *, full: bool) -> str:
+    if difference.kind == "PCR" and difference.fields and not full:
+        # The first bank stands for all: they move together.
+        return f": {_field(difference.fields[0], full=False).text}"
+    return f" {change_word(difference.change)}{_values(difference, full=full)}"
 
 
 def _values(difference: Difference, *, full: bool) -> str:
+    if difference.old == difference.new:
+        return ""
     old, new = (_value(value, full=full) for value in (difference.old, difference.new))
     if difference.old is not None and difference.new is not None:
         return f": {old} -> {new}"
@@ -115,13 +112,12 @@ def _values(difference: Difference, *, full: bool) -> str:
 
 
 def _field(field: Field, *, full: bool) -> Branch:
-    return Branch(f"{field.name}: {_value(field.old, full=full)} -> {_value(field.new, full=full)}")
+    return line(f"{field.name}: {_value(field.old, full=full)} -> {_value(field.new, full=full)}")
 
 
 def _value(value: str | None, *, full: bool) -> str:
-    """A value on one line; a digest is cut where nobody asked for everything."""
+    """A value on one line; digests in it are cut where nobody asked for everything."""
     if value is None:
         return "none"
     text = value.replace("\n", " | ")
-    is_digest = len(text) >= _DIGEST and all(character in "0123456789abcdef" for character in text)
-    return f"{text[:_SHORT]}…" if is_digest and not full else text
+    return text if full else _DIGEST.sub(lambda match: f"{match[0][:_SHORT]}…", text)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.arguments import Verb
+from builder.cli.options import DIRECTORY, EXISTING_DIRECTORY
 from builder.cli.output import Format, format_option, print_json, print_table
 from builder.errors import ToolMissingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.mkosi.requirements import Requirement
 
 
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     help="Directory in which toolchain trees are kept.  [default: $BEDPLATE_CACHE or $XDG_CACHE_HOME/bedplate]",
 )
 @click.option(
     "--toolchain",
     "tree",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_DIRECTORY,
     envvar="BEDPLATE_TOOLCHAIN_TREE",
     show_envvar=True,
     help="Toolchain tree to look at.  [default: the one in the cache, if there is one]",

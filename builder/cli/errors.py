@@ -24,7 +24,7 @@ def render(error: BaseException) -> str:
     first, *rest = printable(sentence).splitlines() or [type(error).__name__]
     lines = [f"error: {first}", *(_INDENT + line for line in rest)]
     lines += [
-        f"{_INDENT}- {_one_line(problem)}" for problem in getattr(error, "problems", ()) if isinstance(problem, str)
+        f"{_INDENT}- {one_line(problem)}" for problem in getattr(error, "problems", ()) if isinstance(problem, str)
     ]
     if hint:
         lines.append(f"hint: {printable(hint)}")
@@ -41,7 +41,7 @@ def printable(text: str) -> str:
     return "".join(item if item.isprintable() or item in "\n\t" else ascii(item)[1:-1] for item in text)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A problem on one line: a file's name with a line feed in it must not make up a line of its own."""
     return printable(text).replace("\n", "\\n")
 

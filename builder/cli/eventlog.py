@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.arguments import Verb
+from builder.cli.arguments import VerbWithActions
+from builder.cli.options import EXISTING_DIRECTORY, EXISTING_FILE, trust_option, trusted_keys
 from builder.cli.output import Format, format_option, print_json, print_table, to_stderr
 from builder.errors import InvalidInputError, NotVerifiedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from builder.evidence.divergence import Extend, RegisterComparison
     from builder.evidence.eventlog import RegisterKind, UntrustedEvent, UntrustedEventLog
     from builder.evidence.systemd_log import UserspaceLog
     from builder.measurement.prediction import PredictedPcr, Unpredictable
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN_TEXT = 200
 _SHOWN_DIGEST = 16
 _UNTRUSTED = "note: nothing vouches for a log by itself; `bedplate appraise` compares it with a quote\n"
+
+_LOG_HINT = (
+    "a TPM's log is /sys/kernel/security/tpm0/binary_bios_measurements, that of a confidential VM "
+    "/sys/firmware/acpi/tables/data/CCEL"
+)
 
 _registers = click.option(
     "--registers",
@@ -30,17 +35,15 @@ _registers = click.option(
     help="What the register numbers mean: PCRs, or registers of a confidential VM (CCEL).  [default: from the log]",
 )
 _userspace = click.option(
-    "--userspace-log", "userspace_file", type=_FILE, help="Also systemd's log, /run/log/systemd/tpm2-measure.log."
+    "--userspace-log",
+    "userspace_file",
+    type=EXISTING_FILE,
+    help="Also systemd's log, /run/log/systemd/tpm2-measure.log.",
 )
 
 
-class _Actions(Verb, click.Group):
-    """A verb with subcommands and examples."""
-
-
 @click.group(
-    cls=_Actions,
-    no_args_is_help=False,
+    cls=VerbWithActions,
     short_help="Read, replay and compare the event logs of machines.",
     examples=(
         "bedplate eventlog show /sys/kernel/security/tpm0/binary_bios_measurements",
@@ -57,7 +60,7 @@ def command() -> None:
 
 
 @command.command("show", short_help="Show every event, decoded.")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=EXISTING_FILE)
 @_userspace
 @_registers
 @click.option("--digests", is_flag=True, help="In text, show the digests, too.")
@@ -89,7 +92,7 @@ def _show(
 
 
 @command.command("replay", short_help="Show the register values that a log stands for.")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=EXISTING_FILE)
 @_userspace
 @_registers
 @format_option
@@ -116,18 +119,10 @@ def _replay(file: Path, userspace_file: Path | None, registers: str | None, outp
 
 
 @command.command("compare", short_help="Compare a log with another one, or with a release's reference values.")
-@click.argument("file", type=_FILE)
-@click.argument("other", required=False, type=_FILE)
-@click.option(
-    "--release", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Compare with a release."
-)
-@click.option(
-    "--trust",
-    "trusted",
-    multiple=True,
-    type=_FILE,
-    help="Public key (PEM) to verify the release with first.  [default: its values are taken as they stand]",
-)
+@click.argument("file", type=EXISTING_FILE)
+@click.argument("other", required=False, type=EXISTING_FILE)
+@click.option("--release", type=EXISTING_DIRECTORY, help="Compare with a release.")
+@trust_option("to verify the release with first", default="its values are taken as they stand")
 @_userspace
 @format_option
 def _compare(
@@ -172,20 +167,26 @@ def _compare(
 
 
 def _read(file: Path, registers: str | None) -> UntrustedEventLog:
+    from builder.errors import InvalidInputError  # noqa: PLC0415 -- for a fast --help
     from builder.evidence.eventlog import MAX_LOG_BYTES, RegisterKind, parse_event_log  # noqa: PLC0415
     from builder.files import read_bytes  # noqa: PLC0415 -- for a fast --help
 
     data = read_bytes(file, what="event log", limit=MAX_LOG_BYTES)
-    return parse_event_log(data, None if registers is None else RegisterKind(registers))
+    try:
+        return parse_event_log(data, None if registers is None else RegisterKind(registers))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file}: {error}", hint=error.hint or _LOG_HINT) from error
 
 
 def _read_userspace(file: Path | None) -> UserspaceLog | None:
     from builder.evidence.systemd_log import MAX_LOG_BYTES, parse_userspace_log  # noqa: PLC0415 -- for a fast --help
-    from builder.files import read_bytes  # noqa: PLC0415
+    from builder.files import named, read_bytes  # noqa: PLC0415
 
     if file is None:
         return None
-    return parse_userspace_log(read_bytes(file, what="measurement log", limit=MAX_LOG_BYTES))
+    data = read_bytes(file, what="measurement log", limit=MAX_LOG_BYTES)
+    with named(file):
+        return parse_userspace_log(data)
 
 
 def _predicted(
@@ -193,15 +194,14 @@ def _predicted(
 ) -> Mapping[int, PredictedPcr | Unpredictable]:
     from builder.evidence.divergence import secure_boot_in  # noqa: PLC0415 -- for a fast --help
     from builder.measurement.configuration import SecureBootMode  # noqa: PLC0415
-    from builder.release.keyring import load_trusted  # noqa: PLC0415
     from builder.release.prove import load_reference  # noqa: PLC0415
     from builder.release.reference import stated_pcrs  # noqa: PLC0415
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     if trusted:
-        reference = verify_release(release, [load_trusted(key) for key in trusted]).reference
+        reference = verify_release(release, trusted_keys(trusted)).reference
     else:
-        to_stderr("note: the release was not verified; name its keys with --trust to do so\n")
+        to_stderr("warning: UNVERIFIED: the release was not verified; --trust KEY verifies it\n")
         reference = load_reference(release)
     mode = SecureBootMode.ENABLED if secure_boot_in(log) else SecureBootMode.DISABLED
     stated = reference.reference_values.get(mode.value)

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from builder.cli.arguments import Verb
-from builder.cli.output import print_text, to_stderr
+from builder.cli.arguments import Verb, VerbWithActions
+from builder.cli.options import (
+    EXISTING_DIRECTORY,
+    EXISTING_FILE,
+    FILE,
+    threshold_option,
+    trust_option,
+    trusted_keys,
+)
+from builder.cli.output import print_text, to_stderr, to_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from builder.cli.output import Callback
     from builder.export.subject import Subject
 
-_Command = TypeVar("_Command", bound="Callable[..., Any]")
-_OWN_FORMATS: Final = {
-    "kms-policy": "AWS KMS key policy for machines with a NitroTPM.",
-    "kms-lint": "Judge an AWS KMS key policy instead of making one.",
-    "corim": "Signed CoRIM (draft-ietf-rats-corim-11).",
-}
 
-
-class _Formats(click.Group):
+class _Formats(VerbWithActions):
     """The formats as subcommands; those that need nothing but releases come from the table of ``builder.export``."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples, in the place where all verbs have them."""
-        super().format_epilog(ctx, formatter)
-        with formatter.section("Examples"):
-            for line in (
-                "bedplate export nitrotpm dist/inference-node/1.0.0 --trust keys/production/release.pub",
-                "bedplate export kms-policy OLD NEW --trust release.pub --principal ARN",
-                "bedplate export kms-lint policy.json",
-            ):
-                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All formats."""
@@ -51,7 +42,15 @@ class _Formats(click.Group):
         return _simple(cmd_name) if cmd_name in FORMATS else super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Formats, short_help="Write a release's reference values in the formats of other verifiers.")
+@click.group(
+    cls=_Formats,
+    short_help="Write a release's reference values in the formats of other verifiers.",
+    examples=(
+        "bedplate export nitrotpm dist/inference-node/1.0.0 --trust keys/production/release.pub",
+        "bedplate export kms-policy OLD NEW --trust release.pub --principal ARN",
+        "bedplate export kms-lint policy.json",
+    ),
+)
 def command() -> None:
     """Write reference values in a format of another verifier to standard output, or judge one.
 
@@ -60,25 +59,22 @@ def command() -> None:
     """
 
 
-def _release_options(*, several: bool) -> Callable[[_Command], _Command]:
+def _release_options(*, several: bool) -> Callable[[Callback], Callback]:
     """The argument and the options that all formats of releases share."""
-    path = click.Path(exists=True, path_type=Path)
     options = (
         click.argument("releases", metavar="RELEASE..." if several else "RELEASE", nargs=-1 if several else 1,
-                       required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)),
-        click.option("--trust", "trusted", multiple=True, type=path,
-                     help="Public key (PEM) that you trust; may be given several times."),
-        click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True,
-                     help="How many of the trusted keys must have signed."),
+                       required=True, type=EXISTING_DIRECTORY),
+        trust_option("that must have signed the releases"),
+        threshold_option,
         click.option("--unverified", is_flag=True, help="Do not verify: export what the release's files say."),
         click.option("--secure-boot/--no-secure-boot", default=True, show_default=True,
                      help="Which of the release's values: with its own keys enrolled, or without any."),
         click.option("--allow-development", is_flag=True, help="Export a development image, which may have a way in."),
-        click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+        click.option("-o", "--output", type=FILE,
                      help="File to write.  [default: standard output]"),
     )  # fmt: skip
 
-    def decorate(function: _Command) -> _Command:
+    def decorate(function: Callback) -> Callback:
         for option in reversed(options):
             function = option(function)
         return function
@@ -106,13 +102,15 @@ def _simple(name: str) -> click.Command:
 @command.command(
     "kms-policy",
     cls=Verb,
-    short_help=_OWN_FORMATS["kms-policy"],
+    short_help="AWS KMS key policy for machines with a NitroTPM.",
     examples=(
         "bedplate export kms-policy OLD NEW --trust release.pub --principal arn:aws:iam::111122223333:role/node",
     ),
 )
 @_release_options(several=True)
-@click.option("--principal", "principals", required=True, multiple=True, help="ARN of a role or user; may be repeated.")
+@click.option(
+    "--principal", "principals", required=True, multiple=True, help="ARN of a role or user; may be given several times."
+)
 def _kms_policy(output: Path | None, principals: tuple[str, ...], **options: Any) -> None:
     """Statements that let the principals use a key from machines that boot one of the releases.
 
@@ -127,7 +125,7 @@ def _kms_policy(output: Path | None, principals: tuple[str, ...], **options: Any
 @command.command(
     "kms-lint",
     cls=Verb,
-    short_help=_OWN_FORMATS["kms-lint"],
+    short_help="Judge an AWS KMS key policy instead of making one.",
     examples=("aws kms get-key-policy --key-id ID --output text | bedplate export kms-lint -",),
 )
 @click.argument("policy", type=click.File("rb"))
@@ -142,11 +140,11 @@ def _kms_lint(policy: BinaryIO) -> None:
 @command.command(
     "corim",
     cls=Verb,
-    short_help=_OWN_FORMATS["corim"],
+    short_help="Signed CoRIM (draft-ietf-rats-corim-11).",
     examples=("bedplate export corim dist/inference-node/1.0.0 --trust release.pub --key corim.key -o node.corim",),
 )
 @_release_options(several=True)
-@click.option("--key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--key", required=True, type=EXISTING_FILE,
               help="Private key (PEM, ECDSA P-256 or P-384) that signs the CoRIM.")  # fmt: skip
 @click.option("--signer", "signer_name", help="Name of the signer, for people.  [default: the id of the key]")
 def _corim(output: Path | None, key: Path, signer_name: str | None, **options: Any) -> None:
@@ -170,19 +168,18 @@ def _subjects(
 ) -> Sequence[Subject]:
     from builder.export.subject import subject_of  # noqa: PLC0415 -- for a fast --help
     from builder.measurement.configuration import SecureBootMode  # noqa: PLC0415
-    from builder.release.keyring import load_trusted  # noqa: PLC0415
     from builder.release.prove import load_reference  # noqa: PLC0415
     from builder.release.reference import load_variables  # noqa: PLC0415
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     if unverified == bool(trusted):
         raise click.UsageError("give either --trust or --unverified")
-    keys = [load_trusted(path) for path in trusted]
+    keys = trusted_keys(trusted)
     mode = SecureBootMode.ENABLED if secure_boot else SecureBootMode.DISABLED
     found = []
     for release in (releases,) if isinstance(releases, Path) else releases:
         if unverified:
-            to_stderr(f"warning: {release} is not verified; whoever could write to it chose these values\n")
+            to_stderr(f"warning: UNVERIFIED: whoever could write to {release} chose these values\n")
             reference = load_reference(release)
         else:
             reference = verify_release(
@@ -204,4 +201,4 @@ def _write(content: str | bytes, output: Path | None) -> None:
     elif isinstance(content, bytes) and sys.stdout.isatty():
         raise click.UsageError("this format is binary: name a file with --output")
     else:
-        click.echo(data, nl=False)
+        to_stdout(data, nl=False)

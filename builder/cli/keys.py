@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.cli.arguments import Verb
+from builder.cli.arguments import VerbWithActions
+from builder.cli.options import DIRECTORY
 from builder.cli.output import Format, format_option, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -19,13 +20,8 @@ _VARIABLES = ("PK", "KEK", "db")
 _EXPORTS_WITH_PCR7 = ("nitrotpm", "kms-policy", "corim", "keylime", "keylime-mb", "trustee", "trustee-corim", "tcg")
 
 
-class _Actions(Verb, click.Group):
-    """A verb with subcommands and examples."""
-
-
 @click.group(
-    cls=_Actions,
-    no_args_is_help=False,
+    cls=VerbWithActions,
     short_help="Make, show and rotate the keys that sign releases and their images.",
     examples=(
         "bedplate keys new keys/production",
@@ -39,7 +35,7 @@ def command() -> None:
 
 
 @command.command("new", short_help="Make a directory of new keys.")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=DIRECTORY)
 @click.option(
     "--profile",
     type=click.Choice(["production", "development"]),
@@ -74,7 +70,7 @@ def _new(directory: Path, profile: str, algorithm: str, output_format: Format) -
 
 
 @command.command("show", short_help="Show what is public of a directory of keys.")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=DIRECTORY)
 @format_option
 def _show(directory: Path, output_format: Format) -> None:
     """Show the public side of the keys in DIRECTORY, and the PCR 7 of machines that enrol them."""
@@ -93,11 +89,11 @@ def _show(directory: Path, output_format: Format) -> None:
 
 
 @command.command("rotate", short_help="Show what new Secure Boot keys would change, or make them.")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=DIRECTORY)
 @click.option("--pk", "PK", is_flag=True, help="Replace PK, the platform key.")
 @click.option("--kek", "KEK", is_flag=True, help="Replace KEK, the key exchange key.")
 @click.option("--db", "db", is_flag=True, help="Replace db, the key that signs images.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Make the new keys there.  [default: preview]")
+@click.option("-o", "--output", type=DIRECTORY, help="Make the new keys there.  [default: preview]")
 @format_option
 def _rotate(directory: Path, output: Path | None, output_format: Format, **chosen: bool) -> None:
     """Show which PCR 7 the keys in DIRECTORY give before and after a rotation; with -o, make the rotated keys.

@@ -6,6 +6,7 @@ imports of the command line included, happens inside ``main``'s try block.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _BUG = 70
+# What an image holds lives until the end: Python's own threshold would look through all of it again and again.
+_COLLECT_EVERY = 100_000
 _BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
@@ -33,6 +36,7 @@ class Terminated(BaseException):
 
 def entry_point() -> NoReturn:
     """The console script."""
+    gc.set_threshold(_COLLECT_EVERY)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A parent that wants us to outlive its terminal (nohup) set SIGHUP to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:

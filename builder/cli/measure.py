@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.arguments import Verb
+from builder.cli.options import EXISTING
 from builder.cli.output import Format, print_json, print_table, print_text
 from builder.errors import InvalidInputError, MalformedImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from builder.measurement.configuration import SecureBoot
     from builder.measurement.pcr import Bank
@@ -32,12 +33,12 @@ _MAX_SIGNATURE_LIST_BYTES = 1 << 20
         "bedplate measure node.efi --format nitrotpm",
     ),
 )
-@click.argument("subject", metavar="UKI|RELEASE", type=click.Path(exists=True, path_type=Path))
+@click.argument("subject", metavar="UKI|RELEASE", type=EXISTING)
 @click.option(
     "--secure-boot",
     "lists",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING,
     help="Keys that the firmware has enrolled: a directory with PK.esl, KEK.esl, db.esl and perhaps dbx.esl, or such"
     " files one by one.  [default: a release's own keys; for a UKI, none: Secure Boot is off]",
 )

@@ -6,13 +6,14 @@ import enum
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+Callback = TypeVar("Callback", bound="Callable[..., Any]")
 # Wide enough that no row of ours wraps where a program reads it.
 _PIPE_WIDTH: Final = 400
 
@@ -24,33 +25,38 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-format_option = click.option(
-    "--format",
-    "output_format",
-    type=click.Choice([item.value for item in Format]),
-    callback=lambda _context, _parameter, value: Format(value),
-    default=Format.TEXT.value,
-    show_default=True,
-    help="Form of the report on standard output.",
-)
+def format_of(forms: type[enum.StrEnum]) -> Callable[[Callback], Callback]:
+    """The option ``--format`` of a verb that has these forms of its report, of which text is the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice([item.value for item in forms]),
+        callback=lambda _context, _parameter, value: forms(value),
+        default=Format.TEXT.value,
+        show_default=True,
+        help="Form of the report on standard output.",
+    )
+
+
+format_option = format_of(Format)
 
 
 def print_json(value: Any) -> None:
     """A JSON document on standard output, indented; ``value`` may be anything that msgspec can encode."""
     from msgspec import json  # noqa: PLC0415 -- only verbs that report need it
 
-    click.echo(json.format(json.encode(value), indent=2).decode())
+    to_stdout(json.format(json.encode(value), indent=2).decode())
 
 
 def print_text(text: str) -> None:
     """Lines of a report on standard output."""
-    click.echo(text)
+    to_stdout(text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on standard output: fitted to a terminal, one line per row elsewhere."""
     if not sys.stdout.isatty() and not any("\n" in cell for row in rows for cell in row):
-        click.echo(plain_table(columns, rows), nl=False)
+        to_stdout(plain_table(columns, rows), nl=False)
         return
     from rich import box  # noqa: PLC0415 -- rich takes a while to load
     from rich.console import Console  # noqa: PLC0415
@@ -66,7 +72,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     with console.capture() as capture:
         console.print(table)
-    click.echo(re.sub(r"[ ]+$", "", capture.get(), flags=re.MULTILINE), nl=False)
+    to_stdout(re.sub(r"[ ]+$", "", capture.get(), flags=re.MULTILINE), nl=False)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -77,14 +83,24 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"{line}\n" for line in (lines[0], rule, *lines[1:]))
 
 
+def to_stdout(data: str | bytes, *, nl: bool = True) -> None:
+    """Data on standard output; what the system says of writing it names it as the place."""
+    try:
+        click.echo(data, nl=nl)
+    except BrokenPipeError:  # nobody reads it any more, which is no failure
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def to_stderr(text: str) -> None:
-    """Words for a person; the first word of an error or a hint is coloured on a terminal unless NO_COLOR is set."""
+    """Words for a person; the first of an error, warning or hint is coloured on a terminal unless NO_COLOR is set."""
     lines = [_coloured(line) for line in text.splitlines(keepends=True)]
     click.echo("".join(lines), nl=False, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _coloured(line: str) -> str:
-    for word, colour in (("error:", "red"), ("hint:", "cyan")):
+    for word, colour in (("error:", "red"), ("warning:", "yellow"), ("hint:", "cyan")):
         if line.startswith(word):
             return click.style(word, fg=colour, bold=True) + line[len(word) :]
     return line

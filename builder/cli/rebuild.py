@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,25 @@ import click
 
 from builder.cli.arguments import Verb, key_passphrase, shown_path
 from builder.cli.exitcodes import ExitCode
-from builder.cli.output import Format, format_option, print_json, print_text
+from builder.cli.numbers import SECONDS
+from builder.cli.options import DIRECTORY, EXISTING_DIRECTORY, EXISTING_FILE, FILE, trust_option, trusted_keys
+from builder.cli.output import Format, format_option, print_json, print_text, to_stderr
 from builder.cli.progress import progress_option
-from builder.cli.vault_options import find_sources, find_vault, snapshot_option, vault_option
+from builder.cli.vault_options import find_sources, find_vault, is_url, snapshot_option, vault_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from builder.compare.causes.cause import Cause
+    from builder.compare.difference import Report
     from builder.mkosi.cache import Cache
     from builder.progress import Reporter
+    from builder.release.rebuild import Rebuilt
+    from builder.release.verify import VerifiedRelease
     from builder.vault.fetch import Source
+    from signing.signer import Signer
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_SHOWN_CAUSES = 20
 
 
 @click.command(
@@ -36,10 +44,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
         "    --attest keys/rebuilder/release.key -o rebuilt.json",
     ),
 )
-@click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--trust", "trusted", required=True, multiple=True, type=_FILE, help="Public key (PEM) that must have signed it."
-)
+@click.argument("release", type=EXISTING_DIRECTORY)
+@trust_option("that must have signed RELEASE", required=True)
 @click.option("--allow-development", is_flag=True, help="Also rebuild a development image.")
 @click.option("--offline", is_flag=True, help="Use the vault only, and no network.")
 @click.option(
@@ -52,20 +58,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--attest",
     "key",
-    type=_FILE,
+    type=EXISTING_FILE,
     help="Private key to sign with that the image came out again. $BEDPLATE_KEY_PASSPHRASE opens an encrypted one.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write the signed statement to."
-)
+@click.option("-o", "--output", type=FILE, help="File to write the signed statement to.")
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=DIRECTORY,
     help="Directory to make for the rebuilt image; by default it is deleted.",
 )
-@click.option(
-    "--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds that mkosi may take."
-)
+@click.option("--timeout", type=SECONDS, default=3600, show_default=True, help="Seconds that mkosi may take.")
 @progress_option
 @format_option
 @click.pass_context
@@ -89,50 +91,48 @@ def command(
     """Build RELEASE again from the tree and the lock that it carries, and compare the disk images.
 
     The rebuilt image gets the release's own signatures. Exit code 0 means that it is the published image, bit by bit;
-    1, that it differs: then what differs is shown.
+    1, that it differs: then what differs is shown, and for each file the cause, such as a timestamp or an order.
     """
     from builder.definition.lock import read_lock  # noqa: PLC0415 -- for a fast --help
     from builder.definition.mirror import find_mirror  # noqa: PLC0415
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
-    from builder.release.keyring import load_signer, load_trusted  # noqa: PLC0415
+    from builder.release.keyring import load_signer  # noqa: PLC0415
     from builder.release.layout import LOCK  # noqa: PLC0415
     from builder.release.rebuild import RebuildRequest, rebuild  # noqa: PLC0415
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     if (key is None) is not (output is None):
         raise click.UsageError("--attest KEY and --output FILE go together")
+    if offline and vault is not None and is_url(vault):
+        raise click.UsageError("--offline uses no network, so --vault is a directory with it, not a URL")
     signer = None if key is None else load_signer(key, key_passphrase())
+    keys = trusted_keys(trusted)
     with reporter.stage("verify"):
-        verified = verify_release(
-            release, [load_trusted(path) for path in trusted], allow_development=allow_development
-        )
+        verified = verify_release(release, keys, allow_development=allow_development)
     cache = find_cache(os.environ)
     sources: Sequence[Source] = ()
     if not offline:
-        date = read_lock(release / LOCK).archive.date if (release / LOCK).exists() else None
-        sources = find_sources(vault, find_mirror(mirror, os.environ, None), snapshot, date)
+        lock = read_lock(release / LOCK) if (release / LOCK).exists() else None
+        sources = find_sources(vault, find_mirror(mirror, os.environ, None), snapshot, lock)
     request = RebuildRequest(verified, find_vault(vault, cache), sources, cache, timeout)
+    started = time.time()
     with _directory(keep, cache) as directory:
         rebuilt = rebuild(request, directory, reporter)
-        if output_format is Format.JSON:
-            print_json({"identical": rebuilt.is_identical, "rebuilt": rebuilt.digest, "published": rebuilt.published})
-        elif rebuilt.is_identical:
-            print_text(f"identical: {rebuilt.disk.name} came out again, sha256:{rebuilt.digest}")
-        else:
-            print_text(
-                f"different: {rebuilt.disk.name} is sha256:{rebuilt.digest}, published is sha256:{rebuilt.published}"
-            )
-            _explain(release / rebuilt.disk.name, rebuilt.disk)
+        explained = None if rebuilt.is_identical else _explain(verified, rebuilt, started)
+        _print(rebuilt, explained, output_format)
     if not rebuilt.is_identical:
         ctx.exit(ExitCode.NO)
     if signer is not None and output is not None:
-        from builder import __version__  # noqa: PLC0415
-        from builder.files import write_atomically  # noqa: PLC0415
-        from builder.release.rebuild_statement import sign_rebuild  # noqa: PLC0415
+        _attest(verified, rebuilt, signer, output)
 
-        write_atomically(output, sign_rebuild(verified, rebuilt, __version__, dt.datetime.now(dt.UTC), signer))
-        if output_format is Format.TEXT:
-            print_text(f"attested in {shown_path(output)} by {signer.public_key.key_id}")
+
+def _attest(release: VerifiedRelease, rebuilt: Rebuilt, signer: Signer, output: Path) -> None:
+    from builder import __version__  # noqa: PLC0415
+    from builder.files import write_atomically  # noqa: PLC0415
+    from builder.release.rebuild_statement import sign_rebuild  # noqa: PLC0415
+
+    write_atomically(output, sign_rebuild(release, rebuilt, __version__, dt.datetime.now(dt.UTC), signer))
+    to_stderr(f"attested in {shown_path(output)} by {signer.public_key.key_id}\n")
 
 
 @contextlib.contextmanager
@@ -149,12 +149,50 @@ def _directory(keep: Path | None, cache: Cache) -> Iterator[Path]:
         yield Path(name)
 
 
-def _explain(published: Path, rebuilt: Path) -> None:
+def _explain(release: VerifiedRelease, rebuilt: Rebuilt, started: float) -> tuple[Report, Sequence[Cause]]:
+    """What differs, and the cause for each file."""
+    from builder import __version__  # noqa: PLC0415
+    from builder.baseline.causes import find_causes, known_builds  # noqa: PLC0415
     from builder.baseline.deepen import deepen  # noqa: PLC0415
     from builder.baseline.source import read_baseline  # noqa: PLC0415
-    from builder.cli.diff_text import outline  # noqa: PLC0415
-    from builder.cli.tree import print_tree  # noqa: PLC0415
     from builder.compare.baselines import compare  # noqa: PLC0415
 
-    report = compare(read_baseline(published), read_baseline(rebuilt))
-    print_tree(outline(deepen(report, published, rebuilt), full=False))
+    published = release.directory / rebuilt.disk.name
+    report = compare(read_baseline(published), read_baseline(rebuilt.disk))
+    builds = known_builds(release.provenance, __version__, started)
+    causes = find_causes(report, published, rebuilt.disk, builds)
+    return deepen(report, published, rebuilt.disk), causes
+
+
+def _print(rebuilt: Rebuilt, explained: tuple[Report, Sequence[Cause]] | None, output_format: Format) -> None:
+    if output_format is Format.JSON:
+        print_json(
+            {
+                "identical": rebuilt.is_identical,
+                "rebuilt": rebuilt.digest,
+                "published": rebuilt.published,
+                "causes": () if explained is None else explained[1],
+            }
+        )
+    elif explained is None:
+        print_text(f"identical: {rebuilt.disk.name} came out again, sha256:{rebuilt.digest}")
+    else:
+        print_text(
+            f"different: {rebuilt.disk.name} is sha256:{rebuilt.digest}, published is sha256:{rebuilt.published}"
+        )
+        _print_difference(*explained)
+
+
+def _print_difference(report: Report, causes: Sequence[Cause]) -> None:
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    from builder.cli.diff_text import outline  # noqa: PLC0415
+    from builder.cli.tree import print_tree  # noqa: PLC0415
+
+    for cause in causes[:_SHOWN_CAUSES]:
+        owner = f" (package {cause.package})" if cause.package else ""
+        print_text(f"  cause: {cause.kind.value} in {cause.area} {cause.path}{owner}: {cause.evidence}")
+    if len(causes) > _SHOWN_CAUSES:
+        print_text(f"  and {len(causes) - _SHOWN_CAUSES} more; --format json has all")
+    # Nobody means to give keys to an image that should have been the published one.
+    print_tree(outline(replace(report, key_policies=()), full=False))

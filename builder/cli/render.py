@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.arguments import Verb, image_argument, mirror_option
-from builder.cli.output import Format, format_option, print_json, print_text
+from builder.cli.options import DIRECTORY
+from builder.cli.output import Format, format_option, print_json, print_text, to_stdout
 from builder.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, value: bo
     if value:
         from builder.definition.schema import schema_text  # noqa: PLC0415 -- for a fast --help
 
-        click.echo(schema_text(), nl=False)
+        to_stdout(schema_text(), nl=False)
         context.exit()
 
 
@@ -39,7 +39,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, value: bo
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=DIRECTORY,
     help="Directory to make.  [default: dist/NAME/VERSION.mkosi]",
 )
 @click.option("--force", is_flag=True, help="Replace a tree that an earlier render wrote there.")
@@ -70,8 +70,8 @@ def command(image: Path, output: Path | None, mirror: str | None, output_format:
     tree = render(loaded, source)
     target = output or Path("dist", definition.name, f"{definition.version}.mkosi")
     if force:
-        _remove_tree(target)
-    with new_directory(target) as directory:
+        _require_tree(target)
+    with new_directory(target, replace=force) as directory:
         tree.write(directory)
     if output_format is Format.TEXT:
         print_text(str(target))
@@ -81,19 +81,16 @@ def command(image: Path, output: Path | None, mirror: str | None, output_format:
             "tree": str(target),
             "definition": str(loaded.path),
             "definition_digest": {"sha256": loaded.digest},
-            "mirror": source,
+            "mirror": None if source is None else {"url": source.url, "origin": source.origin},
             "entries": _entries(tree),
         }
     )
 
 
-def _remove_tree(target: Path) -> None:
-    """Make room, but only where a rendered tree is: ``--force -o ~`` must not empty a home."""
-    if not target.exists():
-        return
-    if not (target / "mkosi.conf").is_file():
+def _require_tree(target: Path) -> None:
+    """Only a rendered tree may be replaced: ``--force -o ~`` must not empty a home."""
+    if target.exists() and not (target / "mkosi.conf").is_file():
         raise InvalidInputError(f"{target} is no rendered tree: it has no mkosi.conf", hint="choose another directory")
-    shutil.rmtree(target)
 
 
 def _entries(tree: RenderedTree) -> dict[str, Any]:

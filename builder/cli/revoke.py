@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.appraise_inputs import read_input, read_reference, read_trusted_keys
+from builder.cli.appraise_inputs import read_input, read_reference
 from builder.cli.arguments import Verb, key_passphrase, shown_path
+from builder.cli.options import EXISTING, EXISTING_FILE, FILE, keys_option, trust_option, trusted_keys
 from builder.cli.output import Format, format_option, print_json, print_text
 
 if TYPE_CHECKING:
-    from builder.release.revocations import RevocationList
+    from pathlib import Path
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+    from builder.release.revocations import RevocationList
 
 
 @click.command(
@@ -28,7 +28,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
         "    --keys keys/production -o revocations.json",
     ),
 )
-@click.argument("releases", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("releases", nargs=-1, type=EXISTING)
 @click.option("--reason", help="Why, for the people who read of a refusal.")
 @click.option(
     "--image", "named", nargs=2, multiple=True, metavar="NAME VERSION", help="Revoke by name, whoever signed."
@@ -37,19 +37,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--minimum-version", "lowest", nargs=2, multiple=True, metavar="NAME VERSION", help="Revoke what is older."
 )
-@click.option("--previous", type=_FILE, help="The list that this one takes the place of, and adds to.")
+@click.option("--previous", type=EXISTING_FILE, help="The list that this one takes the place of, and adds to.")
 @click.option("--first", is_flag=True, help="There is no previous list.")
-@click.option(
-    "--keys",
-    "directory",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Directory that `bedplate keys new` made.",
-)
-@click.option(
-    "--trust", "trusted", multiple=True, type=_FILE, help="Public key of what is read.  [default: that of --keys]"
-)
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@keys_option
+@trust_option("that signed what is read", default="that of --keys")
+@click.option("-o", "--output", required=True, type=FILE, help="File to write.")
 @format_option
 def command(
     releases: tuple[Path, ...],
@@ -81,19 +73,27 @@ def command(
         raise click.UsageError("nothing is revoked: name RELEASES, --image, --digest or --minimum-version")
     if (reason is None) is bool(releases or named or digests):
         raise click.UsageError("--reason goes with RELEASES, --image and --digest, and they with it")
-    if output.exists() and output != previous:
+    if output.is_file() and output != previous:
         raise click.UsageError(f"{output} is there already and is not --previous")
     keyring = load_keyring(directory, key_passphrase())
-    keys = read_trusted_keys(trusted) or [keyring.release.public_key]
+    keys = trusted_keys(trusted) or [keyring.release.public_key]
     members = [{"digest": read_reference(path, keys, 1).digest} for path in releases]
     members += [{"name": name, "version": version} for name, version in named]
     members += [{"digest": digest} for digest in digests]
     entries = [convert({"reason": reason, **member}, Revocation, what="revocation") for member in members]
     old = None if previous is None else load_revocations(read_input(previous, "revocations"), keys)
-    content = amended(old, entries, dict(lowest), datetime.now(UTC).replace(microsecond=0))
+    content = amended(old, entries, _minimum_versions(lowest), datetime.now(UTC).replace(microsecond=0))
     data = sign_revocations(content, [keyring.release])
     write_atomically(output, data)
     _show(content, output, output_format)
+
+
+def _minimum_versions(lowest: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """By the name of the image. Raises UsageError for a name that is there twice, of which one would be lost."""
+    versions = dict(lowest)
+    if len(versions) != len(lowest):
+        raise click.UsageError("--minimum-version names an image twice")
+    return versions
 
 
 def _show(content: RevocationList, output: Path, output_format: Format) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.arguments import Verb, key_passphrase, shown_path
+from builder.cli.options import DIRECTORY, EXISTING_DIRECTORY, keys_option
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.cli.progress import progress_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.progress import Reporter
 
 
@@ -20,15 +22,9 @@ if TYPE_CHECKING:
     short_help="Sign an unsigned build, which makes it a release.",
     examples=("bedplate sign dist/inference-node/1.0.0.unsigned --keys keys/production",),
 )
-@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--keys",
-    "directory",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Directory that `bedplate keys new` made. $BEDPLATE_KEY_PASSPHRASE opens encrypted keys.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Directory to make.  [default: beside the build]")
+@click.argument("build", type=EXISTING_DIRECTORY)
+@keys_option
+@click.option("-o", "--output", type=DIRECTORY, help="Directory to make.  [default: beside the build]")
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
 @progress_option
 @format_option

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from builder.cli.errors import printable
+from builder.cli.output import to_stdout
+from policies.presenters.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +25,24 @@ class Branch:
     style: str = ""
 
 
+def line(text: str, branches: tuple[Branch, ...] = (), style: str = "") -> Branch:
+    """A branch whose text holds names of others: line feeds in them are spelled out, so that none makes a line."""
+    return Branch(one_line(text), branches, style)
+
+
 def print_tree(root: Branch) -> None:
     """The tree on standard output."""
     if not sys.stdout.isatty():
-        click.echo("\n".join(_indented(root, 0)))
+        to_stdout(plain_tree(root), nl=False)
         return
     from rich.console import Console  # noqa: PLC0415 -- rich takes a while to load
 
     Console().print(_drawn(root))
+
+
+def plain_tree(root: Branch) -> str:
+    """The tree as indented lines, for a program or a file."""
+    return "".join(f"{line}\n" for line in _indented(root, 0))
 
 
 def _indented(branch: Branch, depth: int) -> Iterator[str]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.arguments import Verb
+from builder.cli.arguments import VerbWithActions
+from builder.cli.options import DIRECTORY, EXISTING_FILE
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.cli.progress import progress_option
-from builder.cli.vault_options import find_vault, vault_option
+from builder.cli.vault_options import find_vault, is_url, vault_option, vault_place
 
 if TYPE_CHECKING:
     from builder.definition.lock import ImageLock
@@ -20,18 +21,11 @@ if TYPE_CHECKING:
     from builder.vault.store import Vault
 
 
-class _Actions(Verb, click.Group):
-    """A verb with subcommands and examples."""
-
-
-_locks_argument = click.argument(
-    "locks", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="LOCK..."
-)
+_locks_argument = click.argument("locks", nargs=-1, required=True, type=EXISTING_FILE, metavar="LOCK...")
 
 
 @click.group(
-    cls=_Actions,
-    no_args_is_help=False,
+    cls=VerbWithActions,
     short_help="Keep, move and check what builds are made from.",
     examples=(
         "bedplate vault export images/inference-node/image.lock -o inputs-1.0.0",
@@ -46,7 +40,7 @@ def command() -> None:
 
 @command.command("export", short_help="Copy what locks name into a new vault.")
 @_locks_argument
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory to make.")
+@click.option("-o", "--output", required=True, type=DIRECTORY, help="Directory to make.")
 @vault_option
 @format_option
 def _export(locks: tuple[Path, ...], output: Path, vault: str | None, output_format: Format) -> None:
@@ -58,23 +52,23 @@ def _export(locks: tuple[Path, ...], output: Path, vault: str | None, output_for
 
 @command.command("import", short_help="Take what locks name from another vault.")
 @_locks_argument
-@click.option("--from", "source", required=True, metavar="DIR|URL", help="Vault to take it from.")
+@click.option("--from", "source", required=True, metavar="DIR|URL", callback=vault_place, help="Vault to take it from.")
 @vault_option
 @progress_option
 @format_option
 def _import(locks: tuple[Path, ...], source: str, vault: str | None, reporter: Reporter, output_format: Format) -> None:
-    """Take in what the LOCKs name and the vault lacks; each file is compared with the lock's digest."""
+    """Take in what the LOCKs name and the vault lacks, or has changed; each file is compared with the lock's digest."""
     from builder.vault.exchange import import_vault  # noqa: PLC0415
     from builder.vault.fetch import Source  # noqa: PLC0415
 
-    url = source.rstrip("/") if "://" in source else Path(source).absolute().as_uri()
+    url = source.rstrip("/") if is_url(source) else Path(source).absolute().as_uri()
     with reporter.stage("packages") as stage:
         amount = import_vault(_vault(vault), _load(locks), Source(url, is_vault=True), stage.line)
     _print(amount, "imported", output_format)
 
 
 @command.command("verify", short_help="Check every file of a vault.")
-@click.argument("locks", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[LOCK...]")
+@click.argument("locks", nargs=-1, type=EXISTING_FILE, metavar="[LOCK...]")
 @vault_option
 @format_option
 def _verify(locks: tuple[Path, ...], vault: str | None, output_format: Format) -> None:
@@ -98,7 +92,7 @@ def _collect(locks: tuple[Path, ...], vault: str | None, output_format: Format) 
 def _vault(vault: str | None) -> Vault:
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
 
-    if vault is not None and "://" in vault:
+    if vault is not None and is_url(vault):
         raise click.UsageError("--vault is a directory here, not a URL")
     return find_vault(vault, find_cache(os.environ))
 

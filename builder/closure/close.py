@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.closure.bus import BUSES, bus_edges
-from builder.closure.edges import File, Library, Module, Program, Unit
+from builder.closure.edges import File, Library, Module, Program, Tree, Unit
 from builder.closure.implied import implied_edges
 from builder.closure.modules import firmware_names, module_edges, read_kernels
 from builder.closure.programs import is_elf, library_path, name_service_edges, program_edges
@@ -177,7 +177,12 @@ class _Worklist:
         if edge.name != name and (entries := self._units.entries.get(edge.name)):
             self._reach(entries[0], edge.because)
         self.running.update(self._units.paths(name)[:1])
-        self._pending += unit_edges(self._units, name)
+        for found in unit_edges(self._units, name):
+            # At once: a program inside such a tree is not looked into, its libraries are those of the tree.
+            if isinstance(found, Tree):
+                self._tree(found)
+            else:
+                self._pending.append(found)
 
     def _module(self, edge: Module) -> None:
         found = self._kernels.find(edge.pattern)
@@ -187,6 +192,16 @@ class _Worklist:
             self._reach(path, edge.because)
             for other in self._kernels.files:
                 self._reach(other, "depmod and mkosi read it")
+
+    def _tree(self, edge: Tree) -> None:
+        node = self.tree.find(edge.path)
+        if node is None or not stat.S_ISDIR(node.mode):
+            self.problems.append(f"{edge.path} is not there: {edge.because}")
+            return
+        self._reach(node.path, edge.because)
+        for path in self.tree.nodes:
+            if path.startswith(f"{node.path}/"):
+                self.paths.setdefault(path, edge.because)
 
     def _lacks(self, what: str, edge: Edge) -> None:
         if not edge.optional and what not in self._missing:

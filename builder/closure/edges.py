@@ -7,6 +7,10 @@ can do without; a required one that leads nowhere is a broken image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+# Where the manager looks for a program that is named without a path (systemd.exec(5), ExecSearchPath=).
+SEARCH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Program:
     name: str
     because: str
     optional: bool = False
-    search: tuple[str, ...] = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+    search: tuple[str, ...] = SEARCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,14 @@ class Module:
     pattern: str
     because: str
     optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Everything in a directory, as it is: the root of a unit, which was closed when it was made."""
+
+    path: str
+    because: str
 
 
 Edge = File | Program | Library | Unit | Module

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.closure.edges import File
 from builder.errors import InvalidInputError
-from builder.facts.syntax import joined_lines
+from builder.facts.syntax import kmod_lines, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,9 +56,9 @@ def read_kernels(tree: FileTree) -> Kernels:
         top = f"{_DIRECTORY}/{release}"
         files += [f"{top}/{name}" for name in _DEPMOD_INPUTS if tree.find(f"{top}/{name}")]
         files += [f"{top}/{name}" for name in tree.names(top) if name.startswith(("vmlinuz", "vmlinux"))]
-        built_in |= {_name(line) for _, line in joined_lines(tree, f"{top}/modules.builtin")}
+        built_in |= {_name(line) for _, line in plain_lines(tree, f"{top}/modules.builtin")}
         dependencies = {}
-        for _, line in joined_lines(tree, f"{top}/modules.dep"):
+        for _, line in plain_lines(tree, f"{top}/modules.dep"):
             path, _, rest = line.partition(":")
             dependencies[f"{top}/{path}"] = tuple(f"{top}/{word}" for word in rest.split())
         for path in tree.nodes:
@@ -95,7 +95,7 @@ def firmware_names(tree: FileTree) -> tuple[str, ...]:
 
 def _soft(tree: FileTree, path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Modules with what should be loaded with them (modprobe.d(5), softdep)."""
-    for _, line in joined_lines(tree, path):
+    for _, line in kmod_lines(tree, path):
         words = line.split()
         if words[0] == "softdep":
             yield words[1].replace("-", "_"), tuple(w.replace("-", "_") for w in words[2:] if not w.endswith(":"))

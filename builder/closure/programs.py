@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.closure.edges import File, Library
 from builder.errors import InvalidInputError
-from builder.facts.syntax import joined_lines
+from builder.facts.syntax import plain_lines
 from builder.image.elf import ELF_MAGIC, parse_elf
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ DEFAULT_LIBRARIES: Final = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64", "/lib",
 )  # fmt: skip
 _NSSWITCH: Final = "/etc/nsswitch.conf"
-_SHEBANG: Final = re.compile(rb"#![ \t]*([^ \t\n]+)")
+# A blank, a line break and NUL each end the interpreter (Linux fs/binfmt_script.c, next_terminator).
+_SHEBANG: Final = re.compile(rb"#![ \t]*([^ \t\n\0]+)")
 
 
 def is_elf(node: Node) -> bool:
@@ -66,7 +67,7 @@ def _elf_edges(node: Node) -> Iterator[Edge]:
 def name_service_edges(tree: FileTree) -> Iterator[Edge]:
     """The configuration of name lookups and the modules that it names (nsswitch.conf(5))."""
     yield File(_NSSWITCH, "the C library looks names up by it", optional=True)
-    for number, line in joined_lines(tree, _NSSWITCH):
+    for number, line in plain_lines(tree, _NSSWITCH):
         words = re.sub(r"\[[^]]*\]", " ", line.partition("#")[0].partition(":")[2]).split()
         for word in words:
             # "files" and "dns" are in the C library since glibc 2.34, "db" and the rest fail softly.
@@ -78,5 +79,5 @@ def library_path(tree: FileTree) -> tuple[str, ...]:
     """Where ld.so looks for a library after what a program states: ld.so.conf.d and the directories built in."""
     directories = []
     for name in tree.names("/etc/ld.so.conf.d"):
-        directories += [line for _, line in joined_lines(tree, f"/etc/ld.so.conf.d/{name}") if line.startswith("/")]
+        directories += [line for _, line in plain_lines(tree, f"/etc/ld.so.conf.d/{name}") if line.startswith("/")]
     return (*directories, *DEFAULT_LIBRARIES)

@@ -58,8 +58,8 @@ def parse_rules(text: str, name: str) -> Rules:
             if section == "keep" and not entry.startswith("/"):
                 raise InvalidInputError(f"{place}: {entry!r} is no absolute path")
             found[section].append(Rule(entry, line.startswith("-"), place))
-    if not found["units"]:
-        raise InvalidInputError(f"{name} names no unit to start from, so nothing would be kept")
+    if not found["units"] and not found["keep"]:
+        raise InvalidInputError(f"{name} names nothing to start from, so nothing would be kept")
     return Rules(**{section: tuple(rules) for section, rules in found.items()})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from builder.closure.edges import File, Module
-from builder.facts.syntax import drop_ins, joined_lines
+from builder.facts.syntax import drop_ins, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def snippet_edges(tree: FileTree, readers: frozenset[str], is_wanted: Callable[[
                 continue
             yield File(path, f"{reader} reads it")
             if directory == "modules-load.d":
-                for number, line in joined_lines(tree, path, "#;"):
+                for number, line in plain_lines(tree, path, "#;"):
                     yield Module(line, f"{path}:{number} loads it")
             if directory == "tmpfiles.d":
                 yield from _copied(tree, path)
@@ -47,7 +47,7 @@ def snippet_edges(tree: FileTree, readers: frozenset[str], is_wanted: Callable[[
 
 def _copied(tree: FileTree, path: str) -> Iterator[Edge]:
     """The sources of C and L lines (tmpfiles.d(5)); without a source it is /usr/share/factory."""
-    for number, line in joined_lines(tree, path):
+    for number, line in plain_lines(tree, path):
         fields = line.split(maxsplit=6)
         if fields[0][:1] in {"C", "L"} and len(fields) > 1:
             stated = fields[6] if len(fields) > 6 and fields[6] != "-" else f"/usr/share/factory{fields[1]}"  # noqa: PLR2004

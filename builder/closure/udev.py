@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from builder.closure.edges import File, Module, Program, Unit
-from builder.facts.syntax import joined_lines, ordered
+from builder.facts.syntax import ordered, udev_lines
 from builder.facts.unit_files import is_unit_name
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def udev_edges(tree: FileTree) -> Iterator[Edge]:
     """The rules and all that they can start. A program is named in full or lies in /usr/lib/udev."""
     for path in rule_files(tree):
         yield File(path, "udev reads its rules")
-        for number, line in joined_lines(tree, path):
+        for number, line in udev_lines(tree, path):
             yield from _line_edges(line, f"{path}:{number}")
 
 

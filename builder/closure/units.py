@@ -6,7 +6,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Final
 
-from builder.closure.edges import File, Module, Program, Unit
+from builder.closure.edges import SEARCH, File, Module, Program, Tree, Unit
+from builder.closure.unit_root import UnitRoot
 from builder.errors import InvalidInputError
 from builder.facts.syntax import Assignment, assignments
 from builder.facts.unit_files import instantiate, is_unit_name, template_of
@@ -30,10 +31,8 @@ _PROGRAMS: Final = frozenset(
 )  # fmt: skip
 # Begin like the settings that start programs and start none.
 _NO_PROGRAMS: Final = frozenset({"ExecSearchPath", "ExecPaths"})
-# The programs of such a unit come from a tree that is not looked into.
-_OTHER_ROOTS: Final = frozenset(
-    {"RootDirectory", "RootImage", "ExtensionImages", "ExtensionDirectories", "MountImages"}
-)
+# The programs of such a unit come from an image that is not looked into.
+_IMAGES: Final = frozenset({"RootImage", "ExtensionImages", "ExtensionDirectories", "MountImages"})
 _ENVIRONMENT_FILES: Final = frozenset({"EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"})
 # The manager makes these up where no file defines them, or a generator or the kernel brings them.
 _MADE_UP: Final = frozenset({"slice", "device", "scope", "mount", "swap"})
@@ -42,7 +41,7 @@ _YES: Final = frozenset({"yes", "y", "true", "t", "on", "1"})
 _NO: Final = frozenset({"no", "n", "false", "f", "off", "0"})
 
 
-def unit_edges(files: UnitFiles, name: str) -> Iterator[Edge]:
+def unit_edges(files: UnitFiles, name: str) -> Iterator[Edge | Tree]:
     """What a unit needs when it is started, its own files among it. ``name`` is no alias.
 
     Raises InvalidInputError for a setting that starts programs in a way that is not known.
@@ -58,8 +57,11 @@ def unit_edges(files: UnitFiles, name: str) -> Iterator[Edge]:
         yield File(path, f"a drop-in of {name}")
     yield from _links(files, name, aliases)
     held = [(path, item) for path in (*paths, *drop_ins) for item in assignments(files.tree, path)]
+    root = UnitRoot.of([item for _, item in held])
+    if root.path is not None:
+        yield Tree(root.path, f"it is the root of {name}")
     for path, item in held:
-        yield from _setting_edges(files, name, path, item)
+        yield from _setting_edges(files, name, path, item, root)
     yield from _kind_edges(name, [item for _, item in held])
 
 
@@ -75,21 +77,21 @@ def _links(files: UnitFiles, name: str, aliases: tuple[str, ...]) -> Iterator[Ed
                 yield Unit(other, f"{name} {link.kind.lower()} it ({link.path})")
 
 
-def _setting_edges(files: UnitFiles, name: str, path: str, item: Assignment) -> Iterator[Edge]:
+def _setting_edges(files: UnitFiles, name: str, path: str, item: Assignment, root: UnitRoot) -> Iterator[Edge]:
     place = f"{path}:{item.line}"
     if item.key in _REQUIRED | _WANTED:
         for word in item.value.split():
             other = expand(word, name)
             optional = item.key in _WANTED or other.rpartition(".")[2] in _MADE_UP
             yield Unit(other, f"{name} has {item.key}={word} ({place})", optional)
-    elif item.key in _OTHER_ROOTS and item.value:
+    elif item.key in _IMAGES and item.value:
         raise InvalidInputError(
-            f"{place}: {name} runs in another root ({item.key}=), whose files are not followed",
-            hint="keep its files by prune.keep and leave the unit's program to them, or turn pruning off",
+            f"{place}: {name} takes files from an image ({item.key}=), which is not looked into",
+            hint="put the files into the image and name their directory with RootDirectory=, or turn pruning off",
         )
     elif item.key in _PROGRAMS and item.section != "Unit":
         for words in commands(item.value):
-            yield from _command_edges(files, name, place, words)
+            yield from _command_edges(files, name, place, words, root)
     elif item.key.startswith("Exec") and item.key not in _NO_PROGRAMS:
         raise InvalidInputError(f"{place}: {name} has {item.key}=, and nobody knows what it starts")
     elif item.key in _ENVIRONMENT_FILES:
@@ -98,16 +100,19 @@ def _setting_edges(files: UnitFiles, name: str, path: str, item: Assignment) -> 
             yield File(source, f"{name} has {item.key}= ({place})", optional=True)
 
 
-def _command_edges(files: UnitFiles, name: str, place: str, words: list[str]) -> Iterator[Edge]:
+def _command_edges(files: UnitFiles, name: str, place: str, words: list[str], root: UnitRoot) -> Iterator[Edge]:
     """The program of a command line, and what its arguments name: files that are there, and units."""
     program = words[0].lstrip("@-:+!|")
     prefixes = words[0][: len(words[0]) - len(program)]
     program = expand(program, name)
     if "%" in program or "$" in program or not program:
         raise InvalidInputError(f"{place}: {name} starts {words[0]!r}, which is not known before it runs")
-    yield Program(program, f"{name} starts it ({place})", optional="-" in prefixes)
+    search = [root.outside(top) for top in SEARCH]
+    program = root.outside(program) if program.startswith("/") else program
+    yield Program(program, f"{name} starts it ({place})", optional="-" in prefixes, search=tuple(search))
     for word in words[1:]:
         value = expand(word, name).rpartition("=")[2]
+        value = root.outside(value) if value.startswith("/") else value
         if value.startswith("/") and files.tree.find(value) is not None and not _is_directory(files.tree, value):
             yield File(value, f"{name} gives it to {program} ({place})")
         elif is_unit_name(value) and files.paths(files.resolve(value)):

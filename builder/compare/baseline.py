@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from policies.facts import Kernel, Unit
 
 SourceKind = Literal["release", "statements", "reference values", "disk image", "evidence"]
-Role = Literal["disk", "uki", "root", "root-verity", "inventory"]
+Role = Literal["disk", "uki", "root", "root-verity", "inventory", "tree"]
 _Value = TypeVar("_Value")
 
 
@@ -39,22 +39,32 @@ Part: TypeAlias = _Value | Unknown | Outside
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the side came from, for a person, and who vouches for it: no ``key_ids`` means nobody does."""
+    """Where the side came from, for a person, and who vouches for it: no ``key_ids`` means nobody does.
+
+    ``statements`` is the digest of a release's statements, which bind everything that it is; ``finished`` is when the
+    build ended, as they say it.
+    """
 
     kind: SourceKind
     place: str
     key_ids: tuple[str, ...] = ()
+    statements: str | None = None
+    finished: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledPackage:
-    """A Debian package of an area or of the toolchain; ``sha256`` is that of its .deb file, None if not recorded."""
+    """A Debian package of an area or of the toolchain; ``sha256`` is that of its .deb file, None if not recorded.
+
+    ``is_security`` says that the release's lock took it from the archive of security updates.
+    """
 
     area: str
     name: str
     version: str
     architecture: str
     sha256: str | None = None
+    is_security: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A used entry of the partition table; ``type`` and ``flags`` as text, offset and size in bytes."""
+    """A used entry of the partition table; ``type`` and ``flags`` as text, offset and size in bytes.
+
+    ``content`` is the digest of all bytes of a partition that nothing else of a baseline tells.
+    """
 
     number: int
     type: str
@@ -77,6 +90,7 @@ class Partition:
     offset: int
     size: int
     flags: str
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +114,28 @@ class PackedFile:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVerdict:
-    """What policy packs said of an image: outcome by control, and waivers by control with their reason and end."""
+    """What policy packs said of an image: outcome by control, and waivers by control with subject, reason and end.
+
+    ``demands`` is what was asked of each control: its parameters, and the rule if a pack wrote it. None if it is not
+    known, as with a release that does not hold its policy.
+    """
 
     passed: bool
     outcomes: Mapping[str, str]
     waivers: Mapping[str, str]
+    demands: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """Digests are SHA-256 in lower-case hexadecimal unless they are those of a PCR bank.
 
-    ``inputs`` are the build's by name ("definition", "mkosi tree", "seed", ...). ``measured`` has the PCR values and
-    their events by Secure Boot mode. ``artifacts`` are digests of the release's own files. ``stub`` are the sections of
-    the UKI's PE file that no stub measures: its own code. ``variables`` are the Secure Boot variables to enrol,
-    as signature lists.
-    ``systemd`` and ``kernels`` are by area. ``verdict`` is None for a release that was made without one.
+    ``inputs`` are the build's by name ("definition", "mkosi tree", "seed", ...). ``tree`` are the files of the mkosi
+    tree by path, each as kind and digest or as target of a link. ``measured`` has the PCR values and their events by
+    Secure Boot mode. ``artifacts`` are digests of the release's own files. ``stub`` are the sections of the UKI's PE
+    file that no stub measures: its own code, and what it uses unmeasured. ``variables`` are the Secure Boot variables
+    to enrol, as signature lists. ``systemd`` and ``kernels`` are by area. ``verdict`` is None for a release that was
+    made without one.
     """
 
     source: Source
@@ -124,6 +144,7 @@ class Baseline:
     measured: Part[Mapping[str, ReferenceValues]]
     files: Part[tuple[Entry, ...]]
     inputs: Part[Mapping[str, str]] = OUTSIDE
+    tree: Part[Mapping[str, str]] = OUTSIDE
     packages: Part[tuple[InstalledPackage, ...]] = OUTSIDE
     toolchain: Part[tuple[InstalledPackage, ...]] = OUTSIDE
     artifacts: Part[Mapping[Role, str]] = OUTSIDE

@@ -25,7 +25,7 @@ _SECTIONS: Final = {
 def chains(links: Sequence[Link], pcrs: Sequence[Moved]) -> tuple[Chain, ...]:
     """A chain for all first causes of one kind that have the same consequences, in the order of their links."""
     by_id = {link.id: link for link in links}
-    follows = _consequences(links)
+    follows = consequences(links)
     groups: dict[tuple[str, frozenset[str]], list[Link]] = {}
     for link in links:
         if not link.because:
@@ -34,7 +34,7 @@ def chains(links: Sequence[Link], pcrs: Sequence[Moved]) -> tuple[Chain, ...]:
     return tuple(_chain(causes, follows, links, pcrs) for causes in groups.values())
 
 
-def _consequences(links: Sequence[Link]) -> Mapping[str, frozenset[str]]:
+def consequences(links: Sequence[Link]) -> Mapping[str, frozenset[str]]:
     """The ids of all that follows from each link, directly or not."""
     follows: dict[str, set[str]] = {link.id: set() for link in links}
     for link in reversed(links):
@@ -57,15 +57,15 @@ def _chain(
         moved=tuple(sorted({item.pcr for item in moved})),
         unmoved=tuple(still),
         explained=all(cause.explained for cause in causes),
-        sentence=_sentence(causes, through, _moved_words(moved, pcrs), still),
+        sentence=_sentence(causes, through, moved_words(moved, pcrs), still),
     )
 
 
 def _sentence(causes: Sequence[Link], through: Sequence[Link], moved: str, still: Sequence[int]) -> str:
     steps = [_lead(causes, through)]
-    steps += [f"so {_words(link)}" for link in through if link.kind in _SPOKEN]
+    steps += [f"so {step_words(link)}" for link in through if link.kind in _SPOKEN]
     end = f"so {moved} moved" if moved else "and no PCR moved"
-    rest = f"; {_pcrs(still)} did not" if moved and still else ""
+    rest = f"; {pcr_words(still)} did not" if moved and still else ""
     return f"{', '.join([*steps, end])}{rest}"
 
 
@@ -88,30 +88,33 @@ def _changed_files(through: Sequence[Link]) -> str:
             area = link.id.split("/")[1]
             counts[area] = counts.get(area, 0) + link.count
     words = [f"{count} file{'s' * (count != 1)} in {'the ' * (area != 'root')}{area}" for area, count in counts.items()]
-    return f" changed {_join(words)}" if words else ""
+    return f" changed {join(words)}" if words else ""
 
 
-def _words(link: Link) -> str:
+def step_words(link: Link) -> str:
+    """A step between a cause and the PCRs, for a sentence: "the command line"."""
     return _SECTIONS.get(link.subject, f"UKI {link.subject}" if link.kind == "section" else link.subject)
 
 
-def _moved_words(moved: Sequence[Moved], pcrs: Sequence[Moved]) -> str:
+def moved_words(moved: Sequence[Moved], pcrs: Sequence[Moved]) -> str:
     """PCRs that moved with every mode that was compared, then those that moved with some."""
     modes = {item.mode for item in pcrs}
     by_pcr: dict[int, set[str]] = {}
     for item in moved:
         by_pcr.setdefault(item.pcr, set()).add(item.mode)
-    words = [_pcrs(sorted(pcr for pcr, found in by_pcr.items() if found == modes))]
+    words = [pcr_words(sorted(pcr for pcr, found in by_pcr.items() if found == modes))]
     for mode in sorted(modes):
         some = sorted(pcr for pcr, found in by_pcr.items() if found != modes and mode in found)
-        words.append(f"{_pcrs(some)} (Secure Boot {mode})" if some else "")
-    return _join([word for word in words if word])
+        words.append(f"{pcr_words(some)} (Secure Boot {mode})" if some else "")
+    return join([word for word in words if word])
 
 
-def _pcrs(indexes: Sequence[int]) -> str:
-    return f"PCR {_join([str(index) for index in indexes])}" if indexes else ""
+def pcr_words(indexes: Sequence[int]) -> str:
+    """PCRs by number: "PCR 4, 9 and 11"."""
+    return f"PCR {join([str(index) for index in indexes])}" if indexes else ""
 
 
-def _join(words: Iterable[str]) -> str:
+def join(words: Iterable[str]) -> str:
+    """An enumeration: "a, b and c"."""
     *most, last = tuple(words) or ("",)
     return f"{', '.join(most)} and {last}" if most else last

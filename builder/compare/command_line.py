@@ -48,11 +48,10 @@ def argument_differences(old: str, new: str) -> Iterator[Difference]:
             if one != other:
                 found = True
                 yield _difference(argument_id(name, count), one or other or name, presence(one, other), one, other)
-    if found:
-        return
-    if _words(old) != _words(new):
+    # An argument that changed hides no other order: of "ro" and "rw" the last one counts.
+    if _order(old, new) != _order(new, old):
         yield _difference(_ORDER, "order of the arguments", Change.ORDER, old, new)
-    else:
+    elif not found:
         yield _difference(_SPELLING, "blanks and quotes", Change.METADATA, old, new)
 
 
@@ -68,13 +67,27 @@ def _arguments(text: str) -> tuple[Argument, ...]:
     return command_line(text).arguments
 
 
-def _words(text: str) -> list[str]:
-    return [str(argument) for argument in _arguments(text)]
+def _order(text: str, other: str) -> list[tuple[str, int]]:
+    """The arguments that both command lines have, by name and count, in the order of the first."""
+    there = {(name, count) for name, values in _by_name(other).items() for count in range(len(values))}
+    seen: dict[str, int] = {}
+    found: list[tuple[str, int]] = []
+    for argument in _arguments(text):
+        name = _name(argument)
+        place = (name, seen.get(name, 0))
+        seen[name] = place[1] + 1
+        if place in there:
+            found.append(place)
+    return found
 
 
 def _by_name(text: str) -> dict[str, list[str]]:
     """The arguments by name, each name's in order; those for PID 1 (behind "--") have names of their own."""
     found: dict[str, list[str]] = {}
     for argument in _arguments(text):
-        found.setdefault(f"-- {argument.name}" if argument.for_init else argument.name, []).append(str(argument))
+        found.setdefault(_name(argument), []).append(str(argument))
     return found
+
+
+def _name(argument: Argument) -> str:
+    return f"-- {argument.name}" if argument.for_init else argument.name

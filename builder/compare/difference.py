@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
+from builder.release.statements import ImageIdentity  # noqa: TC001 -- msgspec resolves annotations at run time
+
 SCHEMA: Final = "bedplate.diff/v1"
 
 
@@ -40,6 +42,14 @@ class Verdict(enum.StrEnum):
     DIFFERS = "differs"
     INCOMPLETE = "incomplete"
     OUTSIDE = "outside"
+
+
+class Scope(enum.StrEnum):
+    """How far a comparison looks: at statements and inventories, at images too, or also into files that differ."""
+
+    MANIFESTS = "manifests"
+    IMAGES = "images"
+    DEEP = "deep"
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -117,6 +127,31 @@ class Chain(Struct, frozen=True, kw_only=True):
     sentence: Annotated[str, about("The same in words.")]
 
 
+class KeyCondition(Struct, frozen=True, kw_only=True):
+    """What a key policy of AWS KMS asks of one PCR."""
+
+    key: Annotated[str, about("Condition key, such as kms:RecipientAttestation:NitroTPMPCR4.")]
+    old: Annotated[str, about("SHA-384 before, hexadecimal.")]
+    new: Annotated[str, about("SHA-384 after, hexadecimal.")]
+
+
+class KeyPolicy(Struct, frozen=True, kw_only=True):
+    """What a key policy must now say, for nodes that boot with one Secure Boot mode, because a PCR in it moved."""
+
+    mode: Annotated[str, about('Secure Boot mode: "enabled", "disabled".')]
+    operator: Annotated[str, about("The operator that the conditions stand under.")]
+    conditions: Annotated[tuple[KeyCondition, ...], about("All of a statement; none if incomplete.")]
+    own_statement: Annotated[
+        bool, about("Whether old and new need a statement each: a list per PCR would let one pass with the other's.")
+    ]
+    incomplete: Annotated[str | None, about("Why there is no policy for the new side.")] = None
+
+    @property
+    def moved(self) -> tuple[KeyCondition, ...]:
+        """The conditions whose value is another one now."""
+        return tuple(condition for condition in self.conditions if condition.old != condition.new)
+
+
 class Side(Struct, frozen=True, kw_only=True):
     """A baseline by name."""
 
@@ -125,6 +160,11 @@ class Side(Struct, frozen=True, kw_only=True):
     label: Annotated[str, about("Name and version of the image.")]
     verified_by: Annotated[tuple[str, ...], about("Trusted keys that signed it; none: nobody vouches for it.")]
     remarks: Annotated[tuple[str, ...], about("What to know about this side.")]
+    image: Annotated[ImageIdentity | None, about("What its statements call it; null without statements.")] = None
+    statements: Annotated[
+        str | None, about("SHA-256 of the release.intoto.jsonl that was read, hexadecimal; null where there is none.")
+    ] = None
+    signers: Annotated[tuple[str, ...], about("Ids of all keys that its signatures name, whether trusted or not.")] = ()
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -138,6 +178,8 @@ class Report(Struct, frozen=True, kw_only=True):
     pcrs: Annotated[tuple[Moved, ...], about("By mode and index.")]
     links: Annotated[tuple[Link, ...], about("All steps of all chains, causes before what they caused.")]
     topics: Annotated[tuple[Topic, ...], about("The differences.")]
+    sections: Annotated[dict[str, Verdict], about("The UKI's measured sections; none where they are not known.")]
+    key_policies: Annotated[tuple[KeyPolicy, ...], about("What key policies must now say, by mode.")]
 
     @property
     def differences(self) -> tuple[Difference, ...]:

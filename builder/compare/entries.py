@@ -7,9 +7,10 @@ image; this reader is for files of hundreds of thousands of lines, checks types 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from builder.errors import MalformedImageError
 from builder.image.inventory_file import from_jsonl
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from builder.image.inventory import FileRecord
 
 _MODE = re.compile(r"[0-7]{4}")
+_Number = Annotated[int, Meta(ge=0)]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -29,12 +31,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     path: str
     type: Literal["file", "directory", "symlink", "char", "block", "fifo", "socket"]
     mode: str
-    uid: int
-    gid: int
-    size: int
+    uid: _Number
+    gid: _Number
+    size: _Number
     mtime: int
-    sha256: str | None
-    xattrs: dict[str, str]
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None
+    xattrs: dict[str, Annotated[str, Meta(pattern=r"\A(?:[0-9a-f]{2})*\Z")]]
     target: str | None
     device: str | None
     package: str | None
@@ -62,6 +64,11 @@ def read_entries(jsonl: bytes) -> tuple[Entry, ...]:
             raise MalformedImageError("inventory", None, f"line {number}: {entry.path!r} is out of order, or twice")
         if not entry.path.startswith("/") or _MODE.fullmatch(entry.mode) is None:
             raise MalformedImageError("inventory", None, f"line {number}: {entry.path!r} has the mode {entry.mode!r}")
+        if (entry.sha256 is None) is (entry.type == "file"):
+            # Two files without a digest would be equal, whatever is in them.
+            raise MalformedImageError(
+                "inventory", None, f"line {number}: {entry.path!r} is a {entry.type}, and its digest is {entry.sha256}"
+            )
         last = place
     return tuple(entries)
 

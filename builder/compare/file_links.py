@@ -13,13 +13,14 @@ from builder.compare.packages import package_id
 from builder.compare.parts import pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from builder.compare.baseline import Baseline
     from builder.compare.difference import Difference
 
 _GROUPS: Final = "changed-files"
 _OS_RELEASE: Final = ("/etc/os-release", "/usr/lib/os-release", "/etc/initrd-release", "/usr/lib/initrd-release")
+_NAMED: Final = 3
 _DATABASE: Final = "/var/lib/dpkg/"
 _UNOWNED, _IDENTITY, _DPKG = "=unowned", "=os-release", "=dpkg"
 
@@ -53,7 +54,7 @@ class FileLinks:
             yield Link(
                 id=_group_id(area, owner),
                 kind="files",
-                subject=_subject(area, owner, len(group), explained=bool(causes)),
+                subject=_subject(area, owner, [item.subject for item in group], explained=bool(causes)),
                 because=tuple(cause.id for cause in causes),
                 count=len(group),
             )
@@ -113,11 +114,13 @@ def _digests(item: Difference) -> Iterator[str]:
             yield value.rpartition(" ")[2]
 
 
-def _subject(area: str, owner: str, count: int, *, explained: bool) -> str:
+def _subject(area: str, owner: str, names: Sequence[str], *, explained: bool) -> str:
     place = "in the initrd" if area == "initrd" else "in root"
-    files = "1 file" if count == 1 else f"{count} files"
+    files = "1 file" if len(names) == 1 else f"{len(names)} files"
     if owner == _UNOWNED:
-        return f"{files} {place} that no package owns"
+        # Of a package its name and version tell what changed, of these only their own names do.
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return f"{files} {place} that no package owns ({', '.join(names[:_NAMED])}{more})"
     if owner == _DPKG:
         return f"{files} {place} of dpkg's database"
     if owner == _IDENTITY:

@@ -9,7 +9,7 @@ from builder.compare.difference import Change, Difference, Field, node_id, text
 from builder.compare.parts import not_compared, pair, presence, topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from builder.compare.baseline import Baseline
     from builder.compare.difference import Topic
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "files"
 _TITLE: Final = "Files"
-_CONTENT: Final = ("type", "sha256", "size", "target", "device")
+CONTENT_FIELDS: Final = ("type", "sha256", "size", "target", "device")
 _METADATA: Final = ("mode", "uid", "gid", "package")
 _SET_UID, _SET_GID = 0o4000, 0o2000
 CAPABILITY: Final = "security.capability"
@@ -65,7 +65,7 @@ def _order(one: Entry | None, other: Entry | None) -> int:
 
 
 def _differ(one: Entry, other: Entry) -> bool:
-    names = (*_CONTENT, *_METADATA, "mtime", "xattrs")
+    names = (*CONTENT_FIELDS, *_METADATA, "mtime", "xattrs")
     return any(getattr(one, name) != getattr(other, name) for name in names)
 
 
@@ -103,7 +103,7 @@ def summary(entry: Entry) -> str:
 
 
 def _fields(old: Entry, new: Entry) -> Iterator[Field]:
-    for name in (*_CONTENT, *_METADATA, "mtime"):
+    for name in (*CONTENT_FIELDS, *_METADATA, "mtime"):
         left, right = getattr(old, name), getattr(new, name)
         if left != right:
             yield Field(name=name, old=_shown(left), new=_shown(right))
@@ -123,37 +123,65 @@ def _xattr(name: str, entry: Entry) -> str | None:
 
 def capabilities(value: str) -> str:
     """The permitted and inheritable sets of a security.capability attribute (struct vfs_cap_data), as hexadecimal."""
-    data = bytes.fromhex(value)
-    if len(data) not in {12, 20, 24}:
+    sets = _capability_sets(bytes.fromhex(value))
+    if sets is None:
         return value
+    permitted, inheritable, is_effective = sets
+    return f"permitted {permitted:#x}, inheritable {inheritable:#x}{', effective' if is_effective else ''}"
+
+
+def _capability_sets(data: bytes) -> tuple[int, int, bool] | None:
+    """Permitted and inheritable capabilities, and whether they are effective; None for what is no such attribute."""
+    if len(data) not in {12, 20, 24}:
+        return None
     words = struct.unpack_from(f"<{(len(data) - 4) // 4}I", data, 4)
     permitted, inheritable = words[0], words[1]
     if len(data) > 12:  # noqa: PLR2004 -- version 2 and 3 have two pairs of words
         permitted, inheritable = permitted | words[2] << 32, inheritable | words[3] << 32
-    return f"permitted {permitted:#x}, inheritable {inheritable:#x}{', effective' if data[0] & 1 else ''}"
+    return permitted, inheritable, bool(data[0] & 1)
 
 
 def _classify(names: set[str]) -> Change:
-    if names & set(_CONTENT):
+    if names & set(CONTENT_FIELDS):
         return Change.CONTENT
     return Change.TIMESTAMP if names == {"mtime"} else Change.METADATA
 
 
 def _notes(old: Entry | None, new: Entry | None) -> Iterator[str]:
     before, after = _powers(old), _powers(new)
-    yield from (f"gains {power}" for power in after if power not in before)
-    yield from (f"loses {power}" for power in before if power not in after)
+    yield from (f"gains {power}" for power, held in after.items() if held - before[power])
+    yield from (f"loses {power}" for power, held in before.items() if held - after[power])
 
 
-def _powers(entry: Entry | None) -> tuple[str, ...]:
-    """What of a file gives rights to whoever runs it, or is a device."""
-    if entry is None:
-        return ()
-    mode = entry.permissions if entry.type == "file" else 0
-    powers = {
-        "set-uid": mode & _SET_UID,
-        "set-gid": mode & _SET_GID,
-        "file capabilities": CAPABILITY in entry.xattrs,
-        "a device node": entry.device is not None,
-    }
-    return tuple(power for power, held in powers.items() if held)
+def _powers(entry: Entry | None) -> dict[str, frozenset[str]]:
+    """What of a file gives rights to whoever runs it, or is a device: of each, whose rights or which.
+
+    A set-uid file that goes from one owner to another gains, and so does one with other capabilities than before.
+    """
+    held: dict[str, Iterable[str]] = {"set-uid": (), "set-gid": (), "file capabilities": (), "a device node": ()}
+    if entry is not None:
+        if entry.type == "file" and entry.permissions & _SET_UID:
+            held["set-uid"] = (str(entry.uid),)
+        if entry.type == "file" and entry.permissions & _SET_GID:
+            held["set-gid"] = (str(entry.gid),)
+        if CAPABILITY in entry.xattrs:
+            held["file capabilities"] = _capability_bits(entry.xattrs[CAPABILITY])
+        if entry.device is not None:
+            held["a device node"] = (f"{entry.type} {entry.device}",)
+    return {power: frozenset(whose) for power, whose in held.items()}
+
+
+def _capability_bits(value: str) -> Iterator[str]:
+    """The attribute as single rights; for the root of which user namespace (version 3) is one of them."""
+    data = bytes.fromhex(value)
+    sets = _capability_sets(data)
+    if sets is None:
+        yield value
+        return
+    permitted, inheritable, is_effective = sets
+    owner = data[20:].hex()
+    yield f"of {owner}"
+    for name, bits in (("permitted", permitted), ("inheritable", inheritable)):
+        yield from (f"{name} {bit}" for bit in range(64) if bits >> bit & 1)
+    if is_effective:
+        yield "effective"

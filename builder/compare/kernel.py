@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from builder.compare.difference import Change, Difference, node_id
+from builder.compare.difference import Change, Difference, node_id, text
+from builder.compare.files import CONTENT_FIELDS
 from builder.compare.parts import not_compared, pair, presence, topic
-from builder.compare.settled import settled
+from builder.compare.reach import EndlessError, Place
+from builder.compare.settled import changed_at, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
 
 CONFIGURATION: Final = "kernel-configuration"
 MODULES: Final = "modules"
-_CONFIGURATION_FILES: Final = re.compile(
-    r"(?:/usr)?/lib/modules/[^/]+/config|/boot/config-[^/]+|/usr/lib/kernel/config-[^/]+"
+_MODULE_DIRECTORIES: Final = ("/usr/lib/modules", "/lib/modules")
+# The names of the releases count too: of several configurations that of the newest is read.
+_CONFIGURATION_FILES: Final = Place(
+    (*_MODULE_DIRECTORIES, "/boot", "/usr/lib/kernel"),
+    re.compile(r"(?:/usr)?/lib/modules/[^/]+(?:/config)?|/boot/config-[^/]+|/usr/lib/kernel/config-[^/]+", re.DOTALL),
 )
-_MODULE: Final = re.compile(r"(?:/usr)?/lib/modules/[^/]+/(?:.*/)?([^/]+)\.ko(?:\.(?:xz|zst|gz))?")
+_MODULE: Final = re.compile(r"(?:/usr)?/lib/modules/[^/]+/(?:.*/)?([^/]+)\.ko(?:\.(?:xz|zst|gz))?", re.DOTALL)
+_MODULE_NAMES: Final = Place(_MODULE_DIRECTORIES, _MODULE)
 
 
 def compare_configuration(old: Baseline, new: Baseline) -> Topic:
@@ -53,7 +59,24 @@ def compare_modules(old: Baseline, new: Baseline) -> Topic:
     both = pair(old.files, new.files)
     if not isinstance(both, tuple):
         return not_compared(MODULES, "Kernel modules", both)
-    return topic(MODULES, "Kernel modules", _module_differences(_modules(both[0]), _modules(both[1])))
+    return topic(
+        MODULES, "Kernel modules", _module_differences(_modules(both[0]), _modules(both[1])), _behind_links(*both)
+    )
+
+
+def _behind_links(old: tuple[Entry, ...], new: tuple[Entry, ...]) -> Iterator[str]:
+    """What differs and is no file of a module's name, but what such a name leads to."""
+    try:
+        changed = changed_at(old, new, _MODULE_NAMES)
+    except EndlessError:
+        yield "links below /usr/lib/modules lead in a circle"
+        return
+    for one, other in changed:
+        entry = other or one
+        told = all(item is None or (item.type == "file" and _MODULE.fullmatch(item.path)) for item in (one, other))
+        same = all(getattr(one, name, None) == getattr(other, name, None) for name in CONTENT_FIELDS)
+        if entry is not None and not told and not same:
+            yield f"{entry.area}: {text(entry.path)} differs, and is behind, or is, a link by which modules are found"
 
 
 def _options(kernel: Kernel | None) -> Mapping[str, str] | None:
@@ -70,29 +93,36 @@ def _option_differences(area: str, old: Mapping[str, str], new: Mapping[str, str
             )  # fmt: skip
 
 
-def _modules(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
-    found: dict[tuple[str, str], Entry] = {}
+def _modules(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """The modules by area and name: one for each kernel of the area, mostly one."""
+    found: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         match = _MODULE.fullmatch(entry.path) if ".ko" in entry.path and entry.type == "file" else None
         if match is not None:
-            found[entry.area, match[1].replace("-", "_")] = entry
+            found.setdefault((entry.area, match[1].replace("-", "_")), []).append(entry)
     return found
 
 
 def _module_differences(
-    old: Mapping[tuple[str, str], Entry], new: Mapping[tuple[str, str], Entry]
+    old: Mapping[tuple[str, str], list[Entry]], new: Mapping[tuple[str, str], list[Entry]]
 ) -> Iterator[Difference]:
     for area, name in sorted(old.keys() | new.keys()):
-        one, other = old.get((area, name)), new.get((area, name))
-        if one is None or other is None or one.sha256 != other.sha256:
-            entry = other or one
+        left, right = old.get((area, name), []), new.get((area, name), [])
+        one, other = _contents(left), _contents(right)
+        if one != other:
+            entry = next(iter(right or left))
             yield Difference(
                 id=node_id(MODULES, area, name),
                 kind="module",
                 subject=name,
                 change=presence(one, other, Change.CONTENT),
-                old=None if one is None else one.sha256,
-                new=None if other is None else other.sha256,
+                old=one,
+                new=other,
                 area=area,
-                package=None if entry is None else entry.package,
+                package=entry.package,
             )
+
+
+def _contents(modules: Iterable[Entry]) -> str | None:
+    """The digests of the modules of one name, None if there is none."""
+    return ", ".join(sorted(module.sha256 or "" for module in modules)) or None

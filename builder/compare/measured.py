@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "measurements"
 _TITLE: Final = "Measurements"
+# Before the number of an event that the new side does not have.
+GONE: Final = "old-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,9 @@ class MovedEvent:
 
     @property
     def id(self) -> str:
-        """The id of its link."""
-        return node_id("event", self.mode, str(self.pcr), str(self.index))
+        """The id of its link. One that is gone counts among the old side's, so another may have its number."""
+        number = str(self.index) if self.new is not None else f"{GONE}{self.index}"
+        return node_id("event", self.mode, str(self.pcr), number)
 
     @property
     def either(self) -> MeasuredEvent:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from builder.compare import debversion
 from builder.compare.baseline import InstalledPackage, Unknown
 from builder.compare.difference import Difference, Field, node_id
 from builder.compare.parts import not_compared, pair, presence, topic
+from builder.image import debversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "packages"
 TOOLCHAIN: Final = "toolchain"
+FROM_SECURITY: Final = "from the security archive"
 # Packages that keep secrets, speak to the network before anybody is authenticated, decide who may do what, or run with
 # every privilege on this image. A name without "*" is the whole name.
 SECURITY_RELEVANT: Final = (
@@ -129,5 +130,7 @@ def _notes(label: str, old: InstalledPackage | None, new: InstalledPackage | Non
             yield "the same version, another package"
         else:
             yield "another spelling of the same version"
+    if new is not None and new.is_security:
+        yield FROM_SECURITY
     if _SECURITY.fullmatch(label.partition(":")[0]):
         yield "security-relevant"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from builder.compare.baseline import Unknown
-from builder.compare.difference import Difference, node_id
+from builder.compare.difference import Change, Difference, node_id
 from builder.compare.parts import changed_fields, not_compared, pair, presence, topic
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ _TITLE: Final = "Policy"
 
 
 def compare_policy(old: Baseline, new: Baseline) -> Topic:
-    """Outcome by control, waivers by control. A release without a verdict says nothing, on either side."""
+    """Outcome by control, waivers by control, what is asked of each.
+
+    A release without a verdict says nothing, on either side.
+    """
     both = pair(old.verdict, new.verdict)
     if not isinstance(both, tuple):
         return not_compared(NAME, _TITLE, both)
@@ -29,7 +32,12 @@ def compare_policy(old: Baseline, new: Baseline) -> Topic:
     if left is None or right is None:
         side = "old" if left is None else "new"
         return not_compared(NAME, _TITLE, Unknown(f"{side}: the release was made without a verdict"))
-    return topic(NAME, _TITLE, _differences(left, right))
+    incomplete = [
+        f"what was asked of each control: {side}: the release does not hold its policy"
+        for side, verdict in (("old", left), ("new", right))
+        if verdict.demands is None
+    ]
+    return topic(NAME, _TITLE, (*_differences(left, right), *_demands(left, right)), incomplete)
 
 
 def _differences(old: PolicyVerdict, new: PolicyVerdict) -> Iterator[Difference]:
@@ -49,3 +57,13 @@ def _differences(old: PolicyVerdict, new: PolicyVerdict) -> Iterator[Difference]
             old=field.old,
             new=field.new,
         )
+
+
+def _demands(old: PolicyVerdict, new: PolicyVerdict) -> Iterator[Difference]:
+    """What else is asked of the controls of both sides; of the others their outcomes tell."""
+    left, right = old.demands or {}, new.demands or {}
+    for field in changed_fields(*({name: side[name] for name in left.keys() & right.keys()} for side in (left, right))):
+        yield Difference(
+            id=node_id(NAME, "demand", field.name), kind="demand", subject=field.name, change=Change.CONTENT,
+            old=field.old, new=field.new,
+        )  # fmt: skip

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from builder.compare.baseline import Outside, Unknown
 from builder.compare.files import merge
 from builder.compare.parts import pair
+from builder.compare.reach import EndlessError, reached
 
 if TYPE_CHECKING:
-    import re
-
     from builder.compare.baseline import Baseline
+    from builder.compare.entries import Entry
+    from builder.compare.reach import Place
 
 
 def same_disk(old: Baseline, new: Baseline) -> bool:
@@ -20,13 +21,30 @@ def same_disk(old: Baseline, new: Baseline) -> bool:
     return isinstance(both, tuple) and "disk" in both[0] and both[0]["disk"] == both[1].get("disk")
 
 
-def settled(old: Baseline, new: Baseline, paths: re.Pattern[str]) -> bool:
-    """Whether what follows from the files at ``paths`` is the same: same disk, or known inventories agree there.
+def settled(old: Baseline, new: Baseline, place: Place) -> bool:
+    """Whether what follows from the files of ``place`` is the same: same disk, or known inventories agree there.
 
-    Links count like files: an inventory has their targets.
+    Files that links lead to count, wherever they are; where links have no end, nothing is settled.
     """
+    if same_disk(old, new):
+        return True
     if isinstance(old.files, Unknown | Outside) or isinstance(new.files, Unknown | Outside):
-        return same_disk(old, new)
-    return same_disk(old, new) or not any(
-        entry is not None and paths.fullmatch(entry.path) for both in merge(old.files, new.files) for entry in both
-    )
+        return False
+    try:
+        return not changed_at(old.files, new.files, place)
+    except EndlessError:
+        return False
+
+
+def changed_at(
+    old: tuple[Entry, ...], new: tuple[Entry, ...], place: Place
+) -> tuple[tuple[Entry | None, Entry | None], ...]:
+    """The pairs of entries that differ, or stand alone, of all that the names of ``place`` lead to on either side.
+
+    Raises EndlessError.
+    """
+    changed = tuple(merge(old, new))
+    if not changed:
+        return ()
+    counts = reached(old, place) | reached(new, place)
+    return tuple(both for both in changed if any(item and (item.area, item.path) in counts for item in both))

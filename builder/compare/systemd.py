@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.compare.difference import Change, Difference, Field, node_id
 from builder.compare.parts import changed_fields, not_compared, pair, presence, topic
+from builder.compare.reach import Place
 from builder.compare.settled import settled
 
 if TYPE_CHECKING:
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
 
 NAME: Final = "units"
 _TITLE: Final = "Units"
+_STARTED_BY: Final = "started by"
 # Where systemd, its generators' configuration and udev (SYSTEMD_WANTS) look; what they say decides what a unit is.
-_UNIT_FILES: Final = re.compile(
-    r"/(?:etc|run|usr/lib|usr/local/lib|lib)/(?:systemd|udev)(?:/.*)?|/etc/(?:fstab|crypttab|veritytab)"
+_UNIT_FILES: Final = Place(
+    (
+        *(
+            f"/{root}/{name}"
+            for root in ("etc", "run", "usr/lib", "usr/local/lib", "lib")
+            for name in ("systemd", "udev")
+        ),
+        *(f"/etc/{name}" for name in ("fstab", "crypttab", "veritytab")),
+    ),
+    re.compile(r".*", re.DOTALL),
 )
 # systemd.exec(5) and systemd.resource-control(5): what takes rights away from a service or gives them.
 SANDBOXING: Final = re.compile(
@@ -29,8 +39,15 @@ SANDBOXING: Final = re.compile(
     r"|(?:Inaccessible|Exec|NoExec)Paths|RootDirectory|RootImage|BindPaths|BindReadOnlyPaths|TemporaryFileSystem"
     r"|Device(?:Allow|Policy)|IPAddress(?:Allow|Deny)|SecureBits|UMask|RemoveIPC|Delegate|SocketBind\w+"
     r"|AppArmorProfile|SELinuxContext|SmackProcessLabel|KeyringMode|ProcSubset|MountFlags"
+    r"|RootHash|RootVerity|RootEphemeral|RootDirectoryStartOnly|PermissionsStartOnly|MountAPIVFS|MountImages"
+    r"|Extension(?:Images|Directories)|(?:Network|IPC)NamespacePath|JoinsNamespaceOf|BPFProgram"
+    r"|IP(?:Ingress|Egress)FilterPath|PAMName"
 )
-_LISTENS: Final = re.compile(r"Listen\w+")
+# systemd.socket(5): where a socket is, on which interfaces and addresses, and who may open it.
+LISTENS: Final = re.compile(
+    r"Listen\w+|BindToDevice|BindIPv6Only|FreeBind|Transparent|SocketProtocol|Socket(?:Mode|User|Group)|DirectoryMode"
+    r"|Symlinks"
+)
 
 
 def compare_units(old: Baseline, new: Baseline) -> Topic:
@@ -47,6 +64,10 @@ def _differences(old: Mapping[str, tuple[Unit, ...]], new: Mapping[str, tuple[Un
         for name in sorted(left.keys() | right.keys()):
             one, other = left.get(name), right.get(name)
             sides = [{} if unit is None else properties(unit) for unit in (one, other)]
+            if one is not None and other is not None and state(one) == state(other):
+                # Of the many ways in which a unit is started one is told, and another unit can change which.
+                for side in sides:
+                    side.pop(_STARTED_BY, None)
             if fields := changed_fields(*sides):
                 yield Difference(
                     id=node_id(NAME, area, name),
@@ -81,7 +102,7 @@ def properties(unit: Unit) -> dict[str, str]:
         "drop-ins": unit.drop_ins,
         "aliases": tuple(sorted(unit.aliases)),
         "enabled by": tuple(sorted(unit.enabled_by)),
-        "started by": unit.pulled_in_by or (),
+        _STARTED_BY: unit.pulled_in_by or (),
         **found,
     }
     return {name: "\n".join(values) for name, values in lists.items() if any(values)}
@@ -104,7 +125,7 @@ def _notes(old: Unit | None, new: Unit | None, fields: tuple[Field, ...]) -> Ite
     keys = {field.name.partition(".")[2] for field in fields}
     if any(SANDBOXING.fullmatch(key) for key in keys):
         yield "sandboxing"
-    if any(_LISTENS.fullmatch(key) for key in keys):
+    if any(LISTENS.fullmatch(key) for key in keys):
         yield "listening socket"
     if any(key.startswith("Exec") for key in keys):
         yield "programs"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from builder.compare.baseline import Outside, Part, Unknown
-from builder.compare.difference import Change, Difference, Field, node_id
+from builder.compare.difference import Change, Difference, Field, Verdict, node_id
 from builder.compare.parts import changed_fields, not_compared, pair, presence, topic
+from builder.image.uki import UNMEASURED_SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ _SECTIONS_PCR: Final = "11"
 
 
 def compare_uki(old: Baseline, new: Baseline) -> Topic:
-    """Measured sections by their digests, and the stub by its version and, where both UKIs were read, its code."""
+    """Sections by digest, the stub by version; where both UKIs were read, also its code and unmeasured sections."""
     sections, stubs = pair(measured_sections(old), measured_sections(new)), pair(old.uki, new.uki)
     if not isinstance(sections, tuple):
         return not_compared(NAME, "Unified kernel image", sections)
@@ -33,9 +34,12 @@ def compare_uki(old: Baseline, new: Baseline) -> Topic:
         return not_compared(NAME, "Unified kernel image", stubs)
     code = pair(old.stub, new.stub)
     incomplete = (f"code of the stub: {code.reason}",) if isinstance(code, Unknown) and not _same_uki(old, new) else ()
+    unmeasured = code if isinstance(code, tuple) else ({}, {})
+    left, right = ({name: side[name] for name in side.keys() & UNMEASURED_SECTIONS} for side in unmeasured)
+    own = ({name: side[name] for name in side.keys() - UNMEASURED_SECTIONS} for side in unmeasured)
     found = [
-        *_stub(stubs[0].stub, stubs[1].stub, code if isinstance(code, tuple) else ({}, {})),
-        *_sections(*sections),
+        *_stub(stubs[0].stub, stubs[1].stub, *own),
+        *_sections({**sections[0], **left}, {**sections[1], **right}),
         *_kernel(stubs[0].kernel, stubs[1].kernel),
     ]
     return topic(NAME, "Unified kernel image", found, incomplete)
@@ -66,6 +70,15 @@ def compare_packing(old: Baseline, new: Baseline) -> Topic:
     if not isinstance(both, tuple):
         return topic(PACKING, title, ()) if _same_section(old, new, ".initrd") else not_compared(PACKING, title, both)
     return topic(PACKING, title, _packing(*both))
+
+
+def compare_sections(old: Baseline, new: Baseline) -> dict[str, Verdict]:
+    """Whether each measured section differs, by name; nothing if one side's are not known."""
+    both = pair(measured_sections(old), measured_sections(new))
+    if not isinstance(both, tuple):
+        return {}
+    names = sorted(both[0].keys() | both[1].keys())
+    return {name: Verdict.EQUAL if both[0].get(name) == both[1].get(name) else Verdict.DIFFERS for name in names}
 
 
 def measured_sections(side: Baseline) -> Part[Mapping[str, str]]:
@@ -103,8 +116,8 @@ def _sections(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Differ
             )  # fmt: skip
 
 
-def _stub(old: str, new: str, code: tuple[Mapping[str, str], Mapping[str, str]]) -> Iterator[Difference]:
-    fields = changed_fields(*code)
+def _stub(old: str, new: str, old_code: Mapping[str, str], new_code: Mapping[str, str]) -> Iterator[Difference]:
+    fields = changed_fields(old_code, new_code)
     if old != new or fields:
         notes = () if old != new else ("the same version, other code",)
         yield Difference(
@@ -141,8 +154,9 @@ def _details(old: Certificate | None, new: Certificate | None) -> tuple[Field, .
 
 
 def _packing(old: tuple[PackedFile, ...], new: tuple[PackedFile, ...]) -> Iterator[Difference]:
-    both = {file.path for file in old} & {file.path for file in new}
-    orders = tuple([file.path for file in side if file.path in both] for side in (old, new))
+    sides = tuple(_times(side) for side in (old, new))
+    both = set(sides[0]) & set(sides[1])
+    orders = tuple([path for path, time in side if (path, time) in both] for side in sides)
     if orders[0] != orders[1]:
         first = next(index for index, (one, other) in enumerate(zip(*orders, strict=True)) if one != other)
         yield Difference(
@@ -155,6 +169,17 @@ def _packing(old: tuple[PackedFile, ...], new: tuple[PackedFile, ...]) -> Iterat
             id=node_id(PACKING, "compression"), kind="packing", subject="archives and their compression",
             change=Change.METADATA, area="initrd", old=runs[0], new=runs[1],
         )  # fmt: skip
+
+
+def _times(files: Iterable[PackedFile]) -> list[tuple[str, int]]:
+    """The paths in their order, each with how often it was there before: every archive of an initrd has a /usr."""
+    seen: dict[str, int] = {}
+    found: list[tuple[str, int]] = []
+    for file in files:
+        time = seen.get(file.path, 0)
+        seen[file.path] = time + 1
+        found.append((file.path, time))
+    return found
 
 
 def _runs(files: Iterable[PackedFile]) -> list[str]:

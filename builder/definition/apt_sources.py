@@ -77,6 +77,17 @@ def is_debian_archive(source: AptSource, *, architecture: str = "amd64") -> bool
     return any(suite in _DEBIAN_SUITES for suite in source.suites)
 
 
+def is_security_archive(source: AptSource, *, architecture: str = "amd64") -> bool:
+    """Whether the entry is a mirror of Debian's security archive, by what it says of itself."""
+    if not source.enabled or "deb" not in source.types or "main" not in source.components:
+        return False
+    if source.architectures and architecture not in source.architectures:
+        return False
+    return any(
+        suite.removesuffix("-security") in _DEBIAN_SUITES for suite in source.suites if suite.endswith("-security")
+    )
+
+
 def is_archive_url(url: str) -> bool:
     """Whether the path of a URL is one at which mirrors keep Debian's archive."""
     _host, slash, path = url.partition("://")[2].partition("/")

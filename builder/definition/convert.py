@@ -1,7 +1,7 @@
 """A document's tree to a msgspec struct, by the types that the struct declares.
 
-All problems are found in one pass, each with its position and key path. Only the types that a definition uses are
-known here; a struct with another one is a bug and raises NotImplementedError.
+All problems are found in one pass, each with its position and key path. Only the types that definitions and rules
+use are known here; a struct with another one is a bug and raises NotImplementedError.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _NO_FACTS: Final[dict[str, Any]] = {}
 class Converter:
     """Turns one tree into one value; afterwards ``problems`` and ``positions`` tell what and where."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: str = "the definition") -> None:
+        self._document = document
         self.problems: list[Problem] = []
         self.positions: dict[KeyPath, Position] = {}
 
@@ -119,13 +120,13 @@ class Converter:
         self._problem(node.position, path, f"is {_found(node)}, expected {expected}", hint)
 
     def _problem(self, position: Position, path: KeyPath, sentence: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(position, f"{format_path(path)} {sentence}", hint))
+        self.problems.append(Problem(position, f"{format_path(path) or self._document} {sentence}", hint))
 
 
 def format_path(path: KeyPath) -> str:
-    """``("kernel", "command_line", 2)`` as ``kernel.command_line[2]``; the whole document as ``the definition``."""
+    """``("kernel", "command_line", 2)`` as ``kernel.command_line[2]``; the whole document is empty."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".") or "the definition"
+    return text.removeprefix(".")
 
 
 def _plain(key: str) -> str:

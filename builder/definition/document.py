@@ -58,13 +58,13 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-def read_document(text: bytes, source: str) -> Node:
-    """The one document of a YAML file. ``source`` is the file's name for messages.
+def read_document(text: bytes, source: str, what: str = "an image definition") -> Node:
+    """The one document of a YAML file. ``source`` is the file's name for messages, ``what`` it should hold.
 
     Raises InvalidDefinitionError with the first place that is not acceptable.
     """
     try:
-        return _Reader(_decode(text)).document()
+        return _Reader(_decode(text)).document(what)
     except _ProblemError as error:
         raise InvalidDefinitionError(source, [error.problem]) from None
 
@@ -107,11 +107,11 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._events = _events(text)
 
-    def document(self) -> Node:
+    def document(self, what: str) -> Node:
         next(self._events)  # StreamStartEvent
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise _ProblemError(Position(1, 1), "the file is empty, expected an image definition")
+            raise _ProblemError(Position(1, 1), f"the file is empty, expected {what}")
         root = self._node(next(self._events), depth=1)
         next(self._events)  # DocumentEndEvent
         event = next(self._events)

@@ -7,8 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from builder.definition.apt_sources import AptSource, is_archive_url, is_debian_archive, parse_deb822, parse_one_line
-from builder.definition.model import MIRROR_PATTERN
+from builder.definition.apt_sources import (
+    AptSource,
+    is_archive_url,
+    is_debian_archive,
+    is_security_archive,
+    parse_deb822,
+    parse_one_line,
+)
+from builder.definition.text import MIRROR_PATTERN
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
 
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 ENVIRONMENT_VARIABLE: Final = "BEDPLATE_MIRROR"
+SECURITY_VARIABLE: Final = "BEDPLATE_SECURITY_MIRROR"
 APT_DIRECTORY: Final = Path("/etc/apt")
 _MAX_SOURCES_BYTES: Final = 1 << 20
 # apt reads only files with such names (apt.conf(5), "Configuration files").
@@ -25,10 +33,14 @@ _MIRROR_FILE: Final = "mirror+file:"
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The URL of a Debian archive, without final slash, and where it was named."""
+    """The URL of a Debian archive, without final slash, and where it was named.
+
+    ``security`` is where Debian's security archive is; None means beside it, at the usual path.
+    """
 
     url: str
     origin: str
+    security: str | None = None
 
 
 def find_mirror(
@@ -36,16 +48,20 @@ def find_mirror(
 ) -> Mirror | None:
     """The mirror to use: ``--mirror``, BEDPLATE_MIRROR, the definition's, the host's own; None for mkosi's default.
 
-    Raises InvalidInputError if the first of them that is given is no usable URL.
+    Where the security archive is says BEDPLATE_SECURITY_MIRROR, or the host if its mirror is used, too. Raises
+    InvalidInputError if the first of them that is given is no usable URL.
     """
+    named = environment.get(SECURITY_VARIABLE)
+    security = checked(named, SECURITY_VARIABLE).url if named else None
     for url, origin in (
         (option, "--mirror"),
         (environment.get(ENVIRONMENT_VARIABLE), ENVIRONMENT_VARIABLE),
         (definition, "distribution.mirror of the definition"),
     ):
         if url:
-            return checked(url, origin)
-    return from_apt(host_sources(apt))
+            return replace(checked(url, origin), security=security)
+    found = from_apt(host_sources(apt))
+    return found if found is None or security is None else replace(found, security=security)
 
 
 def checked(url: str, origin: str) -> Mirror:
@@ -60,14 +76,20 @@ def checked(url: str, origin: str) -> Mirror:
 
 
 def from_apt(sources: Iterable[AptSource]) -> Mirror | None:
-    """The first mirror of Debian's archive among a host's sources."""
+    """The first mirror of Debian's archive among a host's sources, with the first of its security archive."""
+    sources = tuple(sources)
+    security = next((uri for source in sources if is_security_archive(source) for uri in _usable(source)), None)
     for source in sources:
         if not is_debian_archive(source):
             continue
-        for uri in source.uris:
-            if re.fullmatch(MIRROR_PATTERN, uri) and is_archive_url(uri):
-                return Mirror(uri.rstrip("/"), f"apt sources of this host ({source.file})")
+        for uri in _usable(source):
+            if is_archive_url(uri):
+                return Mirror(uri, f"apt sources of this host ({source.file})", security)
     return None
+
+
+def _usable(source: AptSource) -> Iterator[str]:
+    return (uri.rstrip("/") for uri in source.uris if re.fullmatch(MIRROR_PATTERN, uri))
 
 
 def host_sources(apt: Path = APT_DIRECTORY) -> Iterator[AptSource]:

@@ -1,8 +1,9 @@
 """What an ``image.yaml`` says, as frozen values.
 
 This is the only place where a key of the file is declared: name, type, default, limits and the sentence an editor
-shows. The loader checks a document against these types and the JSON Schema is generated from them. The values here are
-plain; what must hold between two keys is in ``rules``, and ``load.parse`` is the way to get checked values.
+shows; the kinds of text are in ``text``. The loader checks a document against these types and the JSON Schema is
+generated from them. The values here are plain; what must hold between two keys is in ``rules``, and ``load.parse`` is
+the way to get checked values.
 """
 
 from __future__ import annotations
@@ -15,6 +16,30 @@ from typing import Annotated, Final
 from uuid import UUID  # noqa: TC003
 
 from msgspec import Meta, Struct
+
+from builder.definition.distribution import Distribution
+from builder.definition.text import (
+    UNIQUE,
+    BaseDirectory,
+    CertificateFile,
+    DescriptionLine,
+    EngineDirectory,
+    FileDigest,
+    FilesDirectory,
+    HostName,
+    IdentityFile,
+    ImageName,
+    ImageVersion,
+    KernelArgument,
+    ModulePattern,
+    NeededName,
+    PackageName,
+    PackName,
+    PathPattern,
+    ProgramName,
+    UnitName,
+    WaiverFile,
+)
 
 
 class Profile(enum.StrEnum):
@@ -39,160 +64,8 @@ DEFAULT_INITRD_MODULES: Final = (
 )  # fmt: skip
 
 
-# The ``extra`` of a type holds what it expects in words that finish the sentence "expected ...", and whether a value of
-# it that is refused may hold a password, which must not be repeated in a message.
-ImageName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        max_length=32,
-        extra={"expected": "a name of at most 32 lower-case letters, digits and inner dashes"},
-    ),
-]
-# UAPI.10 "Version Format Specification" without upper case (os-release(5) wants IMAGE_VERSION in lower case), without
-# the underscore that separates name and version in file names (UAPI.3), and without the plus that the specification
-# advises against and that boot counting uses in UKI names.
-ImageVersion = Annotated[
-    str,
-    Meta(
-        pattern=r"^[0-9a-z][0-9a-z.~^-]*$",
-        max_length=64,
-        extra={"expected": "a version of lower-case letters, digits and . ~ ^ - that begins with a letter or digit"},
-    ),
-]
-DescriptionLine = Annotated[
-    str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=200, extra={"expected": "one line of at most 200 characters"})
-]
-BaseDirectory = Annotated[
-    str,
-    Meta(
-        pattern=r"^(\.\.|[A-Za-z0-9_][A-Za-z0-9._-]*)(/(\.\.|[A-Za-z0-9_][A-Za-z0-9._-]*))*$",
-        max_length=255,
-        extra={"expected": "a directory relative to the definition, such as ../base"},
-    ),
-]
-FilesDirectory = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
-        max_length=255,
-        extra={"expected": "a directory beside the definition or below it, such as files"},
-    ),
-]
-# Debian Policy 5.6.7: at least two characters.
-PackageName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9][a-z0-9+.-]+$",
-        max_length=128,
-        extra={"expected": "a Debian package name (lower-case letters, digits and + . -)"},
-    ),
-]
-ArchiveWord = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z][a-z0-9-]*$",
-        max_length=64,
-        extra={"expected": "a name of lower-case letters, digits and dashes"},
-    ),
-]
-# No user information: what stands here ends up in the signed provenance.
-_URL_PATH: Final = "/[A-Za-z0-9._~%+,=/-]*"
-MIRROR_PATTERN: Final = (
-    rf"^(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?({_URL_PATH})?|file://{_URL_PATH})$"
-)
-MirrorUrl = Annotated[
-    str,
-    Meta(
-        pattern=MIRROR_PATTERN,
-        max_length=512,
-        extra={"expected": "an http, https or file URL without user name, query and fragment", "may_hold_secret": True},
-    ),
-]
-# Printable ASCII without space, both quotes and the backslash: each argument is one word to the kernel, to systemd and
-# to the tools that assemble the command line, with nothing that any of them would unquote.
-KernelArgument = Annotated[
-    str,
-    Meta(
-        pattern=r"^[!#-&(-\[\]-~]+$",
-        max_length=256,
-        extra={"expected": "one argument of printable ASCII without space, quotes and backslash"},
-    ),
-]
-ModulePattern = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_*?-]+$",
-        max_length=64,
-        extra={"expected": "a kernel module's name, in which * and ? may stand for other characters"},
-    ),
-]
-PathPattern = Annotated[
-    str,
-    Meta(
-        pattern=r"^/[!-~]+$",
-        max_length=512,
-        extra={"expected": "an absolute path of printable ASCII without space, in which * , ** and ? may stand"},
-    ),
-]
-NeededName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9/_][!-~]*$",
-        max_length=512,
-        extra={"expected": "a program, library or unit as the message names it that says it is missing"},
-    ),
-]
-UnitName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|timer|path|target|mount)$",
-        max_length=255,
-        extra={"expected": "a systemd unit's name that ends in .service, .socket, .timer, .path, .target or .mount"},
-    ),
-]
-
-# A built-in pack by its name, or a file beside the definition or elsewhere, which a "/" or the ending tells apart.
-PackName = Annotated[
-    str,
-    Meta(
-        pattern=r"^([a-z][a-z0-9-]*|(\.\.?/)*[A-Za-z0-9_][A-Za-z0-9._/-]*\.yaml)$",
-        max_length=255,
-        extra={
-            "expected": "a built-in pack's name, or the path of a pack relative to the definition, such as site.yaml"
-        },
-    ),
-]
-WaiverFile = Annotated[
-    str,
-    Meta(
-        pattern=r"^(\.\.?/)*[A-Za-z0-9_][A-Za-z0-9._/-]*\.yaml$",
-        max_length=255,
-        extra={"expected": "the path of a waiver file relative to the definition, such as waivers.yaml"},
-    ),
-]
-
 # What an image must satisfy at least, where its definition does not say more.
 DEFAULT_PACKS: Final = {Profile.PRODUCTION: "zero-operator-access", Profile.DEVELOPMENT: "development"}
-
-# A list in which an entry may stand only once.
-_SET: Final = {"uniqueItems": True}
-
-
-class Distribution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the packages come from."""
-
-    suite: Annotated[ArchiveWord, Meta(description="Debian suite by its code name.")] = "trixie"
-    components: Annotated[
-        tuple[ArchiveWord, ...],
-        Meta(min_length=1, description="Archive components to take packages from.", extra_json_schema=_SET),
-    ] = ("main",)
-    mirror: Annotated[
-        MirrorUrl | None,
-        Meta(
-            description="Debian archive to use. --mirror and BEDPLATE_MIRROR go before it; leave it out to be portable."
-        ),
-    ] = None
 
 
 class Kernel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,7 +80,7 @@ class Kernel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             max_length=64,
             description="Arguments to add to the command line, one per entry. What belongs to bedplate (root=, "
             "roothash=) and, in production, what opens a way in (console=, systemd.debug_shell) is refused.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = ()
     initrd_modules: Annotated[
@@ -215,7 +88,7 @@ class Kernel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Kernel modules to put into the initrd, with what they depend on. * and ? are wildcards; "
             "- and _ are the same. The default finds a root on virtio, NVMe, Xen, Hyper-V, SCSI and AHCI disks.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = DEFAULT_INITRD_MODULES
 
@@ -225,7 +98,7 @@ class Services(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     enable: Annotated[
         tuple[UnitName, ...],
-        Meta(description="Units to enable on top of those of the base.", extra_json_schema=_SET),
+        Meta(description="Units to enable on top of those of the base.", extra_json_schema=UNIQUE),
     ] = ()
 
 
@@ -241,7 +114,7 @@ class Prune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Paths in the root to keep although nothing is seen to need them; * stays in a directory, ** "
             "does not. Each must be there.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = ()
     keep_modules: Annotated[
@@ -249,14 +122,14 @@ class Prune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Kernel modules to keep besides those of the base, with what they depend on. Each must be "
             "there, or be built in.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = ()
     allow_missing: Annotated[
         tuple[NeededName, ...],
         Meta(
             description="Programs, libraries and units that something asks for and that the image does without.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = ()
 
@@ -267,6 +140,30 @@ class Esp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     size_mib: Annotated[int, Meta(ge=64, le=1024, description="Size of the EFI system partition in MiB.")] = 128
 
 
+class Node(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What differs between nodes, and is measured with them: a node reads nothing of this kind from anywhere else."""
+
+    hostname: Annotated[
+        HostName | None, Meta(description="Name of the node, in /etc/hostname. Default: Debian's localhost.")
+    ] = None
+    metrics_clients: Annotated[
+        CertificateFile | None,
+        Meta(
+            description="Certificates (PEM), relative to the definition, of the authorities whose clients may read "
+            "metrics. They become /usr/lib/bedplate/metrics-clients.pem."
+        ),
+    ] = None
+
+
+class Weights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The weights that the node serves: `bedplate weights pack` makes their disk and their identity."""
+
+    identity: Annotated[
+        IdentityFile, Meta(description="Identity of the weights, NAME.weights.json, relative to the definition.")
+    ]
+    sha256: Annotated[FileDigest, Meta(description="SHA-256 of that file, so that no other one is taken for it.")]
+
+
 class PolicyChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the finished image must satisfy."""
 
@@ -275,7 +172,7 @@ class PolicyChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             description="Policy packs: names of built-in ones, or paths of pack files relative to the definition. "
             "Default: zero-operator-access for production, development for development.",
-            extra_json_schema=_SET,
+            extra_json_schema=UNIQUE,
         ),
     ] = None
     waivers: Annotated[
@@ -302,7 +199,7 @@ class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     distribution: Annotated[Distribution, Meta(description="Where the packages come from.")] = Distribution()
     packages: Annotated[
         tuple[PackageName, ...],
-        Meta(description="Debian packages to add to those of the base.", extra_json_schema=_SET),
+        Meta(description="Debian packages to add to those of the base.", extra_json_schema=UNIQUE),
     ] = ()
     kernel: Annotated[Kernel, Meta(description="Kernel, command line and initrd modules.")] = Kernel()
     services: Annotated[Services, Meta(description="What systemd starts.")] = Services()
@@ -310,6 +207,26 @@ class ImageDefinition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     files: Annotated[
         FilesDirectory | None,
         Meta(description="Directory with files to copy into the root. Default: files, if there is such a directory."),
+    ] = None
+    programs: Annotated[
+        tuple[ProgramName, ...],
+        Meta(
+            description="Directories with a Go module, beside the definition. Each is built in the image's build, "
+            "without network, to the static program /usr/lib/bedplate/NAME.",
+            extra_json_schema=UNIQUE,
+        ),
+    ] = ()
+    engine: Annotated[
+        EngineDirectory | None,
+        Meta(
+            description="Definition of an engine: its root is built first and becomes /usr/lib/bedplate/engine, where "
+            "a unit of this image starts it with RootDirectory=."
+        ),
+    ] = None
+    node: Annotated[Node, Meta(description="What differs between nodes.")] = Node()
+    weights: Annotated[
+        Weights | None,
+        Meta(description="Weights to mount at /run/weights, from the disk that the root hash names and from no other."),
     ] = None
     source_date: Annotated[
         datetime,

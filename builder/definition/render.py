@@ -3,8 +3,8 @@
 The base directory is the tree's template. A file ``NAME.j2`` is rendered with jinja2 and loses its suffix, a file that
 begins with ``_`` is a part that others include, anything else is copied as it is. The image's own files are added
 below ``mkosi.extra``; one that would replace a file of the base is refused, since it could quietly open the base. The
-program that prunes an image (``builder.closure``) goes along as ``mkosi.prune`` if the base has rules for it there, so
-that stock mkosi runs it too.
+program that prunes an image (``builder.closure``) goes along as ``mkosi.prune`` if the base has rules for it, so that
+stock mkosi runs it too.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from builder.closure.bundle import MODULES
+from builder.definition.archives import package_archives
 from builder.definition.kernel import module_regex
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
+from builder.weights.identity import Model
+from builder.weights.node_files import weights_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from builder.definition.archives import PackageArchive
     from builder.definition.load import LoadedDefinition
     from builder.definition.mirror import Mirror
     from builder.definition.model import ImageDefinition
@@ -31,9 +35,20 @@ if TYPE_CHECKING:
 TEMPLATE_SUFFIX: Final = ".j2"
 PART_PREFIX: Final = "_"
 PRUNE: Final = PurePosixPath("mkosi.prune")
-ROOT_RULES: Final = "root.rules"
+# Who may read metrics, for the program that answers them.
+METRICS_CLIENTS: Final = PurePosixPath("usr/lib/bedplate/metrics-clients.pem")
+# Go modules, and the image of the base that compiles them.
+PROGRAMS_TREE: Final = PurePosixPath("mkosi.programs")
+PROGRAMS_IMAGE: Final = PurePosixPath("mkosi.images/programs")
+# The mkosi tree of the engine, which is built before.
+ENGINE_TREE: Final = PurePosixPath("mkosi.engine")
+PRUNE_RULES: Final = PurePosixPath("mkosi.prune.rules")
 EXTRA_TREE: Final = PurePosixPath("mkosi.extra")
+# Files of the base that go into root and initrd, to close both.
+CLOSED_TREE: Final = PurePosixPath("mkosi.closed")
 SOURCES: Final = PurePosixPath("mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources")
+PREFERENCES: Final = PurePosixPath("mkosi.sandbox/etc/apt/preferences.d/archives.pref")
+KEYRINGS: Final = PurePosixPath("mkosi.sandbox/etc/apt/keyrings")
 _MAX_FILE_BYTES: Final = 64 << 20
 # Where the packages of this distribution are installed, side by side.
 _SOURCES: Final = Path(__file__).parents[2]
@@ -84,31 +99,73 @@ def render(loaded: LoadedDefinition, mirror: Mirror | None) -> RenderedTree:
 
     Raises InvalidInputError that names the template or the file at fault.
     """
-    entries: dict[PurePosixPath, RenderedFile | RenderedLink] = {}
-    for relative, path in _walk(loaded.base_directory):
-        if relative.name.startswith(PART_PREFIX):
-            continue
-        if relative.suffix == TEMPLATE_SUFFIX:
-            target = relative.with_suffix("")
-            if target == SOURCES and mirror is None:
-                continue
-            entries[target] = RenderedFile(_expand(loaded, relative, mirror), executable=_is_executable(path))
-        else:
-            entries[relative] = _copy(path)
+    archives = () if mirror is None else package_archives(loaded, mirror)
+    entries = _of_base(loaded, archives)
+    for archive in archives:
+        if archive.keyring is not None:
+            entries[KEYRINGS / f"{archive.name}{archive.keyring.suffix}"] = _copy(archive.keyring)
+    entries |= _model(loaded, mirror) | _node(loaded)
+    for name in loaded.definition.programs:
+        sources = _walk(loaded.directory / name)
+        entries |= {PROGRAMS_TREE / name / path: _copy(file) for path, file in sources if _is_source(path)}
     if loaded.files_directory is not None:
         for relative, path in _walk(loaded.files_directory):
             target = EXTRA_TREE / relative
-            if target in entries:
+            if target in entries or CLOSED_TREE / relative in entries:
                 raise InvalidInputError(
                     f"{path} would replace {relative} of the base {loaded.base_directory}",
                     hint="rename the file, or change the base",
                 )
             entries[target] = _copy(path)
-    if loaded.definition.prune.enabled and PRUNE / ROOT_RULES in entries:
+    if loaded.definition.prune.enabled and PRUNE_RULES in entries:
         entries |= {PRUNE / module: _copy(_SOURCES / module) for module in MODULES}
     if PurePosixPath("mkosi.conf") not in entries:
         raise InvalidInputError(f"the base {loaded.base_directory} has neither mkosi.conf nor mkosi.conf.j2")
     return RenderedTree(dict(sorted(entries.items())))
+
+
+def _model(loaded: LoadedDefinition, mirror: Mirror | None) -> dict[PurePosixPath, RenderedFile | RenderedLink]:
+    """The tree of the engine, and the files by which the weights are known and mounted."""
+    entries: dict[PurePosixPath, RenderedFile | RenderedLink] = {}
+    if loaded.engine is not None:
+        engine = render(loaded.engine, mirror)
+        entries |= {ENGINE_TREE / path: entry for path, entry in engine.entries.items()}
+    if loaded.weights is not None:
+        for place, content in weights_files(Model.of(loaded.weights)).items():
+            entries[EXTRA_TREE / place] = RenderedFile(content, executable=False)
+    return entries
+
+
+def _of_base(
+    loaded: LoadedDefinition, archives: Sequence[PackageArchive]
+) -> dict[PurePosixPath, RenderedFile | RenderedLink]:
+    """What the base makes of a definition, without what would say or do nothing.
+
+    Raises InvalidInputError if the definition has programs and the base compiles none.
+    """
+    unused = set() if archives else {SOURCES}
+    if not any(archive.only for archive in archives):
+        unused.add(PREFERENCES)
+    if not loaded.definition.programs:
+        unused.add(PROGRAMS_IMAGE)
+    entries: dict[PurePosixPath, RenderedFile | RenderedLink] = {}
+    for relative, path in _walk(loaded.base_directory):
+        if relative.name.startswith(PART_PREFIX):
+            continue
+        is_template = relative.suffix == TEMPLATE_SUFFIX
+        target = relative.with_suffix("") if is_template else relative
+        if unused.intersection((target, *target.parents)):
+            continue
+        if is_template:
+            entries[target] = RenderedFile(_expand(loaded, relative, archives), executable=_is_executable(path))
+        else:
+            entries[target] = _copy(path)
+    if loaded.definition.programs and PROGRAMS_IMAGE / "mkosi.conf" not in entries:
+        raise InvalidInputError(
+            f"the base {loaded.base_directory} has no {PROGRAMS_IMAGE}, which compiles {loaded.definition.programs[0]}",
+            hint="take programs out of the definition, or use a base that compiles them",
+        )
+    return entries
 
 
 def _walk(directory: Path) -> Iterator[tuple[PurePosixPath, Path]]:
@@ -117,6 +174,37 @@ def _walk(directory: Path) -> Iterator[tuple[PurePosixPath, Path]]:
         for name in (*files, *links):
             path = Path(root, name)
             yield PurePosixPath(path.relative_to(directory)), path
+
+
+def _node(loaded: LoadedDefinition) -> dict[PurePosixPath, RenderedFile | RenderedLink]:
+    """The files of what differs between nodes."""
+    entries: dict[PurePosixPath, RenderedFile | RenderedLink] = {}
+    node = loaded.definition.node
+    if node.hostname is not None:
+        entries[EXTRA_TREE / "etc/hostname"] = RenderedFile(f"{node.hostname}\n".encode(), executable=False)
+    if node.metrics_clients is not None:
+        path = loaded.directory / node.metrics_clients
+        content = read_bytes(path, what="certificates of metrics clients", limit=_MAX_FILE_BYTES)
+        _require_certificates(content, path)
+        entries[EXTRA_TREE / METRICS_CLIENTS] = RenderedFile(content, executable=False)
+    return entries
+
+
+def _require_certificates(content: bytes, path: Path) -> None:
+    """Raise InvalidInputError unless a file holds certificates and no private key."""
+    from cryptography import x509  # noqa: PLC0415 -- for a fast start of what needs none
+
+    try:
+        x509.load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise InvalidInputError(f"{path} holds no certificates in PEM: {error}") from error
+    if b"PRIVATE KEY" in content:
+        raise InvalidInputError(f"{path} holds a private key, which would be in every node", hint="take it out")
+
+
+def _is_source(path: PurePosixPath) -> bool:
+    """Whether Go builds a program from a file; tests are no input of an image."""
+    return not path.name.endswith("_test.go") and "testdata" not in path.parts
 
 
 def _copy(path: Path) -> RenderedFile | RenderedLink:
@@ -132,7 +220,7 @@ def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IXUSR)
 
 
-def _expand(loaded: LoadedDefinition, template: PurePosixPath, mirror: Mirror | None) -> bytes:
+def _expand(loaded: LoadedDefinition, template: PurePosixPath, archives: Sequence[PackageArchive]) -> bytes:
     import jinja2  # noqa: PLC0415 -- 0.2 s that only rendering needs
 
     # What is rendered is configuration for root's eyes, not HTML: escaping would corrupt it.
@@ -150,7 +238,8 @@ def _expand(loaded: LoadedDefinition, template: PurePosixPath, mirror: Mirror | 
             definition=loaded.definition,
             file_stem=file_stem(loaded.definition),
             source_date_epoch=loaded.definition.source_date_epoch,
-            mirror=None if mirror is None else mirror.url,
+            archives=archives,
+            has_weights=loaded.weights is not None,
         )
     except jinja2.TemplateSyntaxError as error:
         place = f"{error.filename or loaded.base_directory / template}:{error.lineno}"

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from builder.definition.distribution import ENGINE_ARCHIVE, MAIN_ARCHIVE
 from builder.definition.kernel import refusal
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def violations(definition: ImageDefinition) -> Iterator[Violation]:
     """All broken rules, in the order of the keys."""
     if definition.version.endswith(_OUTPUT_SUFFIXES):
         yield Violation(("version",), f"ends like the directory of a build: {' or '.join(_OUTPUT_SUFFIXES)}")
+    yield from _archives(definition)
     yield from _command_line(definition)
     yield from _packs(definition)
     if not FIRST_YEAR <= definition.source_date.year <= LAST_YEAR:
@@ -60,6 +62,22 @@ def _packs(definition: ImageDefinition) -> Iterator[Violation]:
         if name not in known:
             hint = f"built in are {', '.join(known)}; a pack of your own is named by its path, such as {name}.yaml"
             yield Violation(("policy", "packs", index), f"is {name!r}, which is no built-in pack", hint)
+
+
+def _archives(definition: ImageDefinition) -> Iterator[Violation]:
+    main = definition.distribution
+    names = {MAIN_ARCHIVE: "the main archive"}
+    places: dict[tuple[str, str | None], str] = {(main.suite, None): "the main archive"}
+    for index, archive in enumerate(main.archives):
+        path: KeyPath = ("distribution", "archives", index)
+        place = (archive.suite, archive.mirror and archive.mirror.rstrip("/"))
+        if archive.name.startswith(ENGINE_ARCHIVE):
+            yield Violation((*path, "name"), f"is {archive.name!r}, but names that begin with engine are an engine's")
+        elif archive.name in names:
+            yield Violation((*path, "name"), f"is {archive.name!r}, which is the name of {names[archive.name]}")
+        elif place in places:
+            yield Violation((*path, "suite"), f"is {archive.suite!r}, which {places[place]} has already")
+        names[archive.name] = places[place] = f"distribution.archives[{index}]"
 
 
 def _command_line(definition: ImageDefinition) -> Iterator[Violation]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -32,17 +33,18 @@ from builder.evidence.policy import (
     PCR_UKI,
 )
 from builder.evidence.verified import VerifiedEventLog
+from builder.measurement.configuration import SecureBootMode
 from builder.release.trusted import TrustedReference
-from builder.release.version import compare_versions
+from builder.release.version import UNLIKE, are_alike, compare_versions, is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from builder.evidence.event_trail import Divergence
     from builder.evidence.policy import AppraisalPolicy
     from builder.evidence.trust import Trust
-    from builder.measurement.configuration import SecureBootMode
     from builder.measurement.phases import Phase
+    from builder.release.trusted import StatedBoot
 
 _PRODUCTION: Final = "production"
 # What must be known of a boot, and the PCRs of which one shows it.
@@ -67,6 +69,7 @@ class RefusalReason(enum.StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     EVENT_LOG = "event-log"
+    CLAIM = "claim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class AppraisalResult:
 
 def appraise(
     evidence: VerifiedEvidence,
-    releases: Sequence[TrustedReference],
+    releases: Iterable[TrustedReference],
     policy: AppraisalPolicy,
     *,
     event_log: VerifiedEventLog | None = None,
@@ -147,10 +150,11 @@ def appraise(
     ``event_log`` must have been verified against this evidence; it adds explanations and decides nothing. Raises
     InvalidInputError without releases or with a log of other evidence, and TypeError for values that nobody verified.
     """
-    _check_arguments(evidence, releases, event_log)
+    trusted = tuple(releases)
+    _check_arguments(evidence, trusted, event_log)
     carried = carried_pcrs(evidence, policy)
     refusals = [*_check_evidence(evidence, policy), *_check_coverage(evidence, carried, policy)]
-    candidates = compare(releases, carried, policy) if carried else []
+    candidates = compare(trusted, carried, policy) if carried else []
     full = [candidate for candidate in candidates if not candidate.mismatches]
     refusals += _check_revoked(full, policy)
     judged = [(candidate, tuple(_check_candidate(candidate, carried, policy))) for candidate in full]
@@ -158,7 +162,7 @@ def appraise(
     if good is not None and not refusals:
         return AppraisalResult(evidence, _match(good, carried, evidence), ())
     if good is None and carried:
-        return _refused(evidence, releases, policy, candidates, judged, refusals, carried, event_log)
+        return _refused(evidence, trusted, policy, candidates, judged, refusals, carried, event_log)
     nearest = None if good is None else NearestRelease(good.release, good.boot.mode, good.phase, ())
     return AppraisalResult(evidence, None, tuple(refusals), nearest)
 
@@ -204,12 +208,26 @@ def _check_coverage(evidence: VerifiedEvidence, carried: Carried, policy: Apprai
         wanted = ", ".join(map(str, sorted(policy.pcrs)))
         text = f"the evidence has none of the PCRs {wanted} in a bank of {' or '.join(BANKS)}; its banks: {banks}"
         yield Refusal(RefusalReason.COVERAGE, text)
-        return
-    for what, pcrs in _coverage(policy):
+    for what, pcrs in _coverage(policy) if carried else ():
         asked = [pcr for pcr in pcrs if pcr in policy.pcrs]
         if asked and not any(pcr in carried for pcr in asked):
             missing = " and ".join(map(str, asked))
             yield Refusal(RefusalReason.COVERAGE, f"the evidence does not show {what}: it lacks PCR {missing}")
+    yield from (Refusal(RefusalReason.COVERAGE, text) for text in _without_required(evidence, policy.required))
+    for bank in sorted(policy.banks):
+        if lacking := [pcr for pcr, values in carried.items() if bank not in values]:
+            named = ", ".join(map(str, lacking))
+            text = f"PCR {named} must be quoted in the bank {bank}, and the evidence has it in another one only"
+            yield Refusal(RefusalReason.COVERAGE, text)
+
+
+def _without_required(evidence: VerifiedEvidence, required: frozenset[int]) -> Iterator[str]:
+    """What lacks in the bank that has most of them: a node that could show a PCR and does not may be hiding it."""
+    missing = {bank: sorted(required - evidence.pcrs.get(bank, {}).keys()) for bank in BANKS}
+    bank = min(missing, key=lambda name: len(missing[name]))
+    if missing[bank]:
+        named = ", ".join(map(str, missing[bank]))
+        yield f"all required PCRs must be in one bank of {' or '.join(BANKS)}: {bank} lacks PCR {named}"
 
 
 def _coverage(policy: AppraisalPolicy) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -240,7 +258,21 @@ def _check_candidate(candidate: Candidate, carried: Carried, policy: AppraisalPo
         if asked and not any(pcr in boot.pcrs for pcr in asked):
             text = f"the release states no value that shows {what} in the PCRs that the evidence carries"
             yield Refusal(RefusalReason.COVERAGE, text)
+    if not _image_is_shown(candidate.boot, carried):
+        text = "without Secure Boot any system can write what PCR 11 shows, so PCR 4 must be shown, and it is not"
+        yield Refusal(RefusalReason.COVERAGE, text)
     yield from _check_release(candidate.release, policy)
+
+
+def _image_is_shown(boot: StatedBoot, carried: Carried) -> bool:
+    """Whether nobody but the release's image can have written what was compared.
+
+    PCR 4 is the firmware's. PCR 9, 11 and 12 are the running system's to extend: another system whose loader left them
+    alone can extend them with a release's events. Only Secure Boot with the release's keys, seen in PCR 7, keeps others
+    from running.
+    """
+    compared = carried.keys() & boot.pcrs.keys()
+    return PCR_IMAGES in compared or (boot.mode is SecureBootMode.ENABLED and PCR_SECURE_BOOT in compared)
 
 
 def _check_release(release: TrustedReference, policy: AppraisalPolicy) -> Iterator[Refusal]:
@@ -248,16 +280,30 @@ def _check_release(release: TrustedReference, policy: AppraisalPolicy) -> Iterat
     if image.profile != _PRODUCTION and not (policy.allow_development and image.profile == "development"):
         text = f"{release.label} is a {image.profile} image, which may have a way in"
         yield Refusal(RefusalReason.DEVELOPMENT, text)
-    if policy.minimum_version is not None and compare_versions(image.version, policy.minimum_version) < 0:
-        text = f"{release.label} is older than the lowest accepted version {policy.minimum_version}"
+    lowest = policy.minimum_version
+    if lowest is not None and is_below(image.version, lowest):
+        text = f"{release.label} is below the lowest accepted version {lowest}"
+        if not are_alike(image.version, lowest):
+            text = f"whether {release.label} is below the lowest accepted version {lowest} cannot be told: {UNLIKE}"
         yield Refusal(RefusalReason.VERSION, text)
     if policy.maximum_age is None or policy.at is None:
         return
     if release.finished is None:
         yield Refusal(RefusalReason.EXPIRED, f"{release.label} does not say when it was built, so its age is not known")
-    elif policy.at - release.finished > policy.maximum_age:
-        text = f"{release.label} was built at {release.finished.isoformat()}, longer ago than {policy.maximum_age}"
+    elif release.finished > policy.at:
+        text = f"{release.label} says that it was built at {release.finished.isoformat()}, which is still to come"
         yield Refusal(RefusalReason.EXPIRED, text)
+    elif policy.at - release.finished > policy.maximum_age:
+        text = (
+            f"{release.label} was built at {release.finished.isoformat()}, longer ago than {_age(policy.maximum_age)}"
+        )
+        yield Refusal(RefusalReason.EXPIRED, text)
+
+
+def _age(age: timedelta) -> str:
+    """An age in days, if it is one of whole days, else in seconds."""
+    number, unit = (age.days, "day") if age == timedelta(days=age.days) else (age.total_seconds(), "second")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
 def _match(candidate: Candidate, carried: Carried, evidence: VerifiedEvidence) -> ReleaseMatch:
@@ -322,13 +368,13 @@ def _describe(
 ) -> Iterator[Refusal]:
     among = "" if count == 1 else f", the nearest of {count} releases,"
     for item in found:
-        bank = next(iter(item.found))
+        bank = item.bank
         stated = item.expected.get(bank)
-        wanted = item.reason or (stated.hex() if stated else "no value of this bank")
-        text = f"PCR {item.pcr} ({bank}) is {item.found[bank].hex()}, {nearest.release.label}{among} has {wanted}"
+        wanted = f"has {stated.hex()}" if stated else f"has no value: {item.reason or 'none of this bank'}"
+        text = f"PCR {item.pcr} ({bank}) is {item.found[bank].hex()}, {nearest.release.label}{among} {wanted}"
         yield Refusal(RefusalReason.PCR, text)
     for place in divergences:
-        expected, found_event = place.expected or "no more", place.found or "no more"
+        found_event, expected = place.found or "the log ends", place.expected or "the end"
         text = f"PCR {place.pcr}: event {place.position + 1} is the first that differs: {found_event}, not {expected}"
         yield Refusal(RefusalReason.PCR, text)
     for explanation in explanations:

@@ -1,13 +1,15 @@
-"""The result of an appraisal as JSON values; digests are lower-case hexadecimal."""
+"""The result of an appraisal as JSON values; bytes are lower-case hexadecimal."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from builder.evidence.appraisal import AppraisalResult, NearestRelease
+    from builder.evidence.evidence import VerifiedEvidence
     from builder.release.trusted import TrustedReference
 
 SCHEMA: Final = "bedplate.appraisal/v1"
@@ -15,16 +17,10 @@ SCHEMA: Final = "bedplate.appraisal/v1"
 
 def appraisal_report(result: AppraisalResult) -> dict[str, Any]:
     """The whole result."""
-    evidence = result.evidence
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "accepted": result.match is not None,
-        "evidence": {
-            "kind": evidence.kind.value,
-            "trust": {"kind": evidence.trust.kind.value, "detail": evidence.trust.detail},
-            "nonce": evidence.nonce.hex() if evidence.nonce else None,
-            "time": evidence.time.isoformat() if evidence.time else None,
-        },
+        "evidence": _evidence(result.evidence),
         "refusals": [{"reason": item.reason.value, "text": item.text} for item in result.refusals],
     }
     if result.match is not None:
@@ -38,6 +34,23 @@ def appraisal_report(result: AppraisalResult) -> dict[str, Any]:
     if result.nearest is not None:
         report["nearest"] = _nearest(result.nearest)
     return report
+
+
+def _evidence(evidence: VerifiedEvidence) -> dict[str, Any]:
+    return {
+        "kind": evidence.kind.value,
+        "trust": {"kind": evidence.trust.kind.value, "detail": evidence.trust.detail},
+        "nonce": evidence.nonce.hex() if evidence.nonce else None,
+        "time": evidence.time.isoformat() if evidence.time else None,
+        "clock": asdict(evidence.clock) if evidence.clock else None,
+        # 64 bits, more than a number of JSON holds everywhere.
+        "firmware_version": None if evidence.firmware_version is None else f"{evidence.firmware_version:016x}",
+        "claims": {name: value.hex() if isinstance(value, bytes) else value for name, value in evidence.claims.items()},
+        "pcrs": {
+            bank: {str(pcr): value.hex() for pcr, value in sorted(values.items())}
+            for bank, values in evidence.pcrs.items()
+        },
+    }
 
 
 def _release(release: TrustedReference) -> dict[str, Any]:

@@ -28,6 +28,7 @@ import msgspec
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.evidence.public_area import rsa_key
+from builder.evidence.strict_json import decode_json
 from builder.image.binary import BinaryView
 
 if TYPE_CHECKING:
@@ -117,10 +118,7 @@ def _kind(view: BinaryView) -> HardwareReportKind:
 
 
 def _decode(claims: bytes) -> _Claims:
-    try:
-        return msgspec.json.decode(claims, type=_Claims)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{_NAME}: its claims cannot be read: {error}") from None
+    return decode_json(claims, _Claims, f"{_NAME}: its claims cannot be read")
 
 
 def _attestation_key(claims: _Claims) -> rsa.RSAPublicKey:

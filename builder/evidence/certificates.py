@@ -5,7 +5,8 @@ Path building, signatures, validity, path lengths and name constraints are those
 or none. So, instead of that policy, required here are
 
 - of an issuer: basic constraints with CA set, and key usage, if present, with certificate signing;
-- of the leaf: not CA; key usage, if present, with digital signature.
+- of the leaf: not CA; key usage, if present, with digital signature, or for an endorsement key with key encipherment
+  or key agreement.
 
 Subject alternative names and extended key usages may be present and critical; only the caller can judge them. Any
 other critical extension that the verifier does not know is refused. SHA-1 signatures, RSA keys under 2048 bits and
@@ -14,17 +15,19 @@ certificates before version 3 are refused. Revocation lists are not looked at: t
 
 from __future__ import annotations
 
+import enum
+import re
 import warnings
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from builder.errors import InvalidInputError, NotVerifiedError
+from signing.certificate import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,16 +39,23 @@ MAX_CERTIFICATE: Final = 8192
 # Certificates in one PEM file.
 MAX_BUNDLE: Final = 16
 _MAX_SUBJECT: Final = 256
-# What cryptography raises for bytes that are no certificate, or for a part of one that it reads only when asked.
-UNREADABLE: Final = (
-    KeyError,
-    TypeError,
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
+# What of cryptography's messages says nothing of a certificate, and messages that say it in terms of its search.
+_NOISE: Final = re.compile(
+    r"validation failed: |candidates exhausted: |Python extension validator failed: ValueError: "
+    r"| \(encountered processing .*\)$",
+    re.DOTALL,
 )
+_IN_OTHER_WORDS: Final = {
+    "all candidates exhausted with no interior errors": "the certificate of its issuer is not given",
+    "chain construction exceeds max depth": "its issuers do not lead to a root that is given",
+}
+
+
+class CertificateUse(enum.Enum):
+    """What the key of a leaf is for."""
+
+    ATTESTATION = "attestation"
+    ENDORSEMENT = "endorsement"
 
 
 def parse_certificate(data: bytes, what: str) -> x509.Certificate:
@@ -72,7 +82,11 @@ def parse_certificates(data: bytes, what: str) -> list[x509.Certificate]:
 
 
 def verify_path(
-    leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    at: datetime,
+    use: CertificateUse = CertificateUse.ATTESTATION,
 ) -> tuple[x509.Certificate, ...]:
     """The certificates from ``leaf`` to one of ``roots``, both included, if all of them hold at the time ``at``.
 
@@ -91,15 +105,14 @@ def verify_path(
             .store(verification.Store(list(roots)))
             .time(at)
             .max_chain_depth(MAX_INTERMEDIATES)
-            .extension_policies(ca_policy=_issuer_policy(), ee_policy=_leaf_policy())
+            .extension_policies(ca_policy=_issuer_policy(), ee_policy=_leaf_policy(use))
             .build_client_verifier()
         )
         chain = verifier.verify(leaf, list(intermediates)).chain
     except (verification.VerificationError, *UNREADABLE) as error:
-        raise NotVerifiedError(
-            "the certificate does not lead to a trusted root",
-            (f"{subject(leaf)} at {at:%Y-%m-%d %H:%M:%S %Z}: {error}",),
-        ) from None
+        problems = [f"{subject(leaf)} at {at:%Y-%m-%d %H:%M:%S %Z}: {_reason(error)}"]
+        problems += [text for item in (leaf, *intermediates, *roots) if (text := _outside(item, at))]
+        raise NotVerifiedError("the certificate does not lead to a trusted root", tuple(problems)) from None
     return tuple(chain)
 
 
@@ -121,6 +134,21 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return digest.finalize().hex()
 
 
+def _reason(error: Exception) -> str:
+    """What cryptography says, without where in its code it says so."""
+    text = _NOISE.sub("", str(error))
+    return _IN_OTHER_WORDS.get(text, text)
+
+
+def _outside(certificate: x509.Certificate, at: datetime) -> str | None:
+    """Words for a certificate that is not valid at the time ``at``."""
+    try:
+        first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except UNREADABLE:
+        return f"{subject(certificate)} has a validity that cannot be read"
+    return None if first <= at <= last else f"{subject(certificate)} is valid from {first} to {last}"
+
+
 def _issuer_policy() -> verification.ExtensionPolicy:
     any_criticality = verification.Criticality.AGNOSTIC
     return (
@@ -130,12 +158,13 @@ def _issuer_policy() -> verification.ExtensionPolicy:
     )
 
 
-def _leaf_policy() -> verification.ExtensionPolicy:
+def _leaf_policy(use: CertificateUse) -> verification.ExtensionPolicy:
     any_criticality = verification.Criticality.AGNOSTIC
+    usage = _must_sign_data if use is CertificateUse.ATTESTATION else _must_share_secrets
     return (
         verification.ExtensionPolicy.permit_all()
         .may_be_present(x509.BasicConstraints, any_criticality, _must_be_leaf)
-        .may_be_present(x509.KeyUsage, any_criticality, _must_sign_data)
+        .may_be_present(x509.KeyUsage, any_criticality, usage)
     )
 
 
@@ -165,3 +194,10 @@ def _must_sign_data(
 ) -> None:
     if extension is not None and not extension.digital_signature:
         raise ValueError(f"the key of {subject(certificate)} may not sign data")
+
+
+def _must_share_secrets(
+    _policy: verification.Policy, certificate: x509.Certificate, extension: x509.KeyUsage | None
+) -> None:
+    if extension is not None and not (extension.key_encipherment or extension.key_agreement):
+        raise ValueError(f"the key of {subject(certificate)} may not share secrets")

@@ -9,6 +9,7 @@ to the boot. A result that is no is contraindicated as a whole, and says nothing
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from signing.signer import Signer
 
 EAR_PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"
+# RFC 3986, appendix A: scheme, then what a hierarchy, a query and at most one fragment are made of.
+_URI_PART: Final = r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})*"
+_URI: Final = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:(?=[^#]){_URI_PART}(?:#{_URI_PART})?")
 _DEVELOPER: Final = "https://bedplate.dev"
 _SUBMODULE: Final = "node"
 _AFFIRMING, _CONTRAINDICATED = 2, 96
@@ -39,15 +43,28 @@ _JWS: Final = {
 }
 
 
+def require_uri(policy_id: str) -> str:
+    """What a result calls its policy, a URI with a scheme. Raises InvalidInputError."""
+    if _URI.fullmatch(policy_id) is None:
+        raise InvalidInputError(
+            f"the policy is called {policy_id!r}, expected a URI (RFC 3986)",
+            hint="such as https://example.com/policy/1",
+        )
+    return policy_id
+
+
 def ear_claims(result: AppraisalResult, at: datetime, policy_id: str) -> dict[str, Any]:
-    """The claims; ``policy_id`` is the caller's URI of the policy. Raises InvalidInputError for a time without zone."""
+    """The claims; ``policy_id`` is the caller's URI of the policy.
+
+    Raises InvalidInputError if it is none, and for a time without zone.
+    """
     if at.tzinfo is None:
         raise InvalidInputError("the time of the appraisal has no time zone")
     match = result.match if not result.refusals else None
     appraisal: dict[str, Any] = {
         "ear.status": "affirming" if match else "contraindicated",
         "ear.trustworthiness-vector": _vector(match),
-        "ear.appraisal-policy-id": policy_id,
+        "ear.appraisal-policy-id": require_uri(policy_id),
         "bedplate.refusals": [{"reason": item.reason.value, "text": item.text} for item in result.refusals],
     }
     if match is not None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from builder.errors import InvalidInputError
 from builder.evidence.spec_id import CRYPTO_AGILE, SIGNATURE_PREFIX, SpecId, parse_spec_id
 from builder.image.binary import BinaryView
 from builder.measurement.events import EventType
@@ -31,6 +32,9 @@ MAX_EVENTS = 50_000
 MAX_DIGESTS = 16
 SHA1_ID = 0x0004
 _SHA1_BYTES = 20
+# The signature of the ACPI table that points to a confidential computing log (UEFI 2.10, 38.4.1); as the number of a
+# register it would be one that no log has.
+_ACPI_TABLE = b"CCEL"
 # PFP 10.4.5.4: events that concern no register at all have this index. Windows writes such records, too.
 NO_REGISTER = 0xFFFFFFFF
 # A cut record of PCR 0 starts with up to four zero bytes; padding must be told from it.
@@ -114,11 +118,16 @@ def parse_event_log(data: bytes, registers: RegisterKind | None = None) -> Untru
     td-shim writes it: a TPM's log has separators for PCR 0 to 7).
 
     Raises MalformedImageError for anything cut off, out of bounds, over-long, of an unknown register, with digests of
-    algorithms that the log's table lacks, and for a log without events.
+    algorithms that the log's table lacks, and for a log without events; InvalidInputError for the ACPI table CCEL.
     """
     view = BinaryView.of(data, "event log")
     if len(view) > MAX_LOG_BYTES:
         raise view.error(0, f"{len(view)} bytes are more than the {MAX_LOG_BYTES} that are read")
+    if data.startswith(_ACPI_TABLE):
+        raise InvalidInputError(
+            "event log: this is the ACPI table CCEL, which only says where in memory the log is",
+            hint="the log itself is /sys/firmware/acpi/tables/data/CCEL",
+        )
     padding = _Padding(len(data), len(data.rstrip(b"\xff")), len(data.rstrip(b"\0")))
     if padding.starts_at(0):
         raise view.error(0, "there are no events")

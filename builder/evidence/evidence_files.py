@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from builder.evidence.endorsement import EndorsementRoots
     from builder.evidence.freshness import ExpectedNonce
     from builder.evidence.pcr_selection import PcrBanks, Selection
     from builder.evidence.signature import PublicKey
@@ -43,6 +44,8 @@ MAX_EVIDENCE_BYTES: Final = 16 << 20
 _TPM_GENERATED: Final = b"\xffTCG"
 # A COSE_Sign1 with and without its tag: an array of four.
 _COSE_STARTS: Final = (b"\x84", b"\xd2\x84")
+# Every writer of protobuf puts the first field of attest.Attestation, ak_pub, first: number 1, with a length.
+_FIRST_FIELD: Final = b"\x0a"
 _TPM2_TOOLS_FILES: Final = 3
 # A quote for each bank, and room for those who quote each PCR by itself.
 _MAX_QUOTES: Final = 32
@@ -81,13 +84,20 @@ UntrustedEvidence = UntrustedQuotes | UntrustedDocumentFile
 class Grounds:
     """Why evidence is believed: an attestation key, or first use of the one that came along, or roots of AWS.
 
-    ``at`` is the time at which certificates of a document must be valid.
+    ``at`` is the time at which certificates of a document must be valid. ``endorsed`` is for whoever can ask the TPM
+    (``builder.connect``): it makes an ``ak`` of the key that came along. Raises ValueError for that beside another
+    ground.
     """
 
     ak: TrustedAk | None
     first_use: bool
     nitro_roots: Sequence[x509.Certificate]
     at: datetime
+    endorsed: EndorsementRoots | None = None
+
+    def __post_init__(self) -> None:
+        if self.endorsed is not None and (self.ak is not None or self.first_use):
+            raise ValueError("a key is trusted for its TPM, or for another reason, and not for two")
 
 
 def recognise(files: Sequence[bytes]) -> UntrustedEvidence:
@@ -103,6 +113,8 @@ def recognise(files: Sequence[bytes]) -> UntrustedEvidence:
         return UntrustedDocumentFile(data)
     if data.lstrip()[:1] == b"{":
         return _json(data)
+    if data[:1] != _FIRST_FIELD:
+        raise InvalidInputError("the file is no evidence of a known kind", hint=_HINT)
     found = parse_go_tpm_tools(data)
     quotes = tuple(UntrustedQuoteParts(item.attest, item.signature, item.pcrs) for item in found.quotes)
     return UntrustedQuotes(quotes, parse_public(found.ak_public), found.event_log or None)

@@ -17,6 +17,7 @@ import msgspec
 
 from builder.errors import InvalidInputError, MalformedImageError
 from builder.evidence.protobuf import parse_fields
+from builder.evidence.strict_json import decode_json
 from builder.evidence.tpm_wire import hash_name
 
 if TYPE_CHECKING:
@@ -102,10 +103,7 @@ def parse_go_tpm_tools(data: bytes) -> UntrustedAttestation:
 def parse_go_attestation(data: bytes) -> UntrustedAttestation:
     """Read a JSON record. Raises InvalidInputError if it breaks the format, is of a TPM 1.2, or a hash is unknown."""
     _limit(data, _JSON_NAME)
-    try:
-        record = msgspec.json.decode(data, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{_JSON_NAME}: {error}") from None
+    record = decode_json(data, _Record, _JSON_NAME)
     if record.static.version != _TPM_2:
         raise InvalidInputError(f"{_JSON_NAME}: only quotes of a TPM 2.0 can be verified")
     pcrs: dict[str, dict[int, bytes]] = {}

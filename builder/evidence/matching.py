@@ -32,6 +32,12 @@ class PcrDifference:
     found: Mapping[str, bytes]
     reason: str | None = None
 
+    @property
+    def bank(self) -> str:
+        """The first bank that differs; another one may be as stated."""
+        differing = (bank for bank, value in self.found.items() if self.expected.get(bank) != value)
+        return next(differing, next(iter(self.found)))
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

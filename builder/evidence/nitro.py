@@ -26,10 +26,11 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from builder.errors import MalformedImageError, NotVerifiedError
 from builder.evidence import cbor
-from builder.evidence.certificates import UNREADABLE, fingerprint, parse_certificate, subject, verify_path
+from builder.evidence.certificates import fingerprint, parse_certificate, subject, verify_path
 from builder.evidence.cose import CoseAlgorithm, parse_sign1, verify_sign1
 from builder.evidence.freshness import check_nonce
 from builder.evidence.trust import Trust, TrustKind
+from signing.certificate import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -89,13 +89,16 @@ def parse_public(data: bytes) -> PublicArea:
 def require_attestation_key(area: PublicArea) -> PublicArea:
     """The same public area, if the key can only sign what the TPM itself states.
 
-    Raises NotVerifiedError that names every attribute that is missing (restricted, sign, fixedTPM) or forbidden.
+    Raises NotVerifiedError that names every attribute that is missing (restricted, sign, fixedTPM) or forbidden, and a
+    Name by SHA-1: of two keys made to share one, certification and activation would vouch for both.
     """
     problems = [
         f"the attribute {name} is not set" for name, bit in _ATTESTATION_KEY.items() if not area.attributes & bit
     ]
     if area.attributes & _DECRYPT:
         problems.append("the attribute decrypt is set")
+    if area.name_algorithm == "sha1":
+        problems.append("its Name is a SHA-1 digest, which another key can share")
     if problems:
         raise NotVerifiedError("the key is no attestation key", tuple(problems))
     return area

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from builder.errors import MalformedImageError
+from builder.errors import InvalidInputError, MalformedImageError
 from builder.evidence.algorithms import HashAlgorithm
+from builder.evidence.strict_json import decode_json
 from builder.evidence.text import printable
 from builder.measurement.pcr import PCR_COUNT
 
@@ -87,8 +86,8 @@ class UserspaceLog:
 def parse_userspace_log(data: bytes) -> UserspaceLog:
     """Read a whole log.
 
-    Raises MalformedImageError for a record that is cut off, no JSON object, without digests, of an unknown hash
-    algorithm or PCR, or with digests of a wrong size. What the content says is not judged.
+    Raises MalformedImageError for a record that is cut off, no JSON object, with a key twice, without digests, of an
+    unknown hash algorithm or PCR, or with digests of a wrong size. What the content says is not judged.
     """
     if len(data) > MAX_LOG_BYTES:
         raise MalformedImageError(_STRUCTURE, 0, f"{len(data)} bytes are more than the {MAX_LOG_BYTES} that are read")
@@ -113,11 +112,9 @@ def _read_record(index: int, offset: int, record: bytes) -> UserspaceEvent:
     if not record.endswith(b"\n"):
         raise error("it does not end with a line feed: it was cut off")
     try:
-        value = msgspec.json.decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise error(f"it is no JSON: {problem}") from None
-    if not isinstance(value, dict):
-        raise error("it is no JSON object")
+        value = decode_json(record, dict[str, Any], "it is no JSON object")
+    except InvalidInputError as problem:
+        raise error(str(problem)) from None
     pcr, nv_index = value.get("pcr"), value.get("nv_index")
     if (pcr is None) == (nv_index is None):
         raise error('exactly one of "pcr" and "nv_index" is expected')

@@ -11,9 +11,9 @@ A key that is given without its public area has attributes that nobody here know
 who pins it, the authority that certified it) also vouches that it is a restricted signing key of a TPM; with any other
 key its holder can write quotes as he likes.
 
-Not here: TPM2_MakeCredential and TPM2_ActivateCredential. A usual endorsement key cannot sign; that it shares a TPM
-with an attestation key is shown by a dialogue in which the verifier keeps a secret, and leaves no record that anybody
-else could check. Whoever held that dialogue pins the key.
+A usual endorsement key cannot sign; that it shares a TPM with an attestation key is shown by a dialogue in which the
+verifier keeps a secret, and leaves no record that anybody else could check: ``builder.evidence.endorsement``. Whoever
+held that dialogue elsewhere pins the key.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.evidence.attest import parse_certify
-from builder.evidence.certificates import UNREADABLE, fingerprint, subject, verify_path
+from builder.evidence.certificates import fingerprint, subject, verify_path
 from builder.evidence.freshness import check_nonce
 from builder.evidence.public_area import PublicArea, require_attestation_key
 from builder.evidence.signature import check_signature
+from signing.certificate import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,7 @@ class TrustKind(enum.StrEnum):
     PINNED_KEY = "pinned-key"
     CERTIFICATE = "certificate"
     CERTIFIED_KEY = "certified-key"
+    ENDORSED = "endorsed"
     FIRST_USE = "first-use"
 
 
@@ -93,12 +95,12 @@ class TrustedAk:
 
 def trust_pinned_key(key: PublicKey | PublicArea) -> TrustedAk:
     """Trust a key because the caller says so. Raises NotVerifiedError if its public area is no attestation key's."""
-    return _trusted(key, TrustKind.PINNED_KEY, "pinned by the caller")
+    return _trusted(key, TrustKind.PINNED_KEY, "pinned by you")
 
 
 def trust_on_first_use(key: PublicKey | PublicArea) -> TrustedAk:
     """Trust a key that came with the evidence, for want of anything better. Raises as ``trust_pinned_key``."""
-    return _trusted(key, TrustKind.FIRST_USE, "first use, nobody vouches for it")
+    return _trusted(key, TrustKind.FIRST_USE, "trusted on first use, nobody vouches for it")
 
 
 def trust_certificate(
@@ -106,21 +108,23 @@ def trust_certificate(
     intermediates: Sequence[x509.Certificate],
     roots: Sequence[x509.Certificate],
     at: datetime,
-    public_area: PublicArea | None = None,
+    expected: PublicKey | PublicArea | None = None,
 ) -> TrustedAk:
     """Trust the key of a certificate that leads to one of ``roots`` at the time ``at``.
 
     What a certificate must be is in ``builder.evidence.certificates``; beyond that, an extended key usage, if there
-    is one, must name attestation keys. A ``public_area`` that is given must have the same key and be an attestation
-    key's. Raises NotVerifiedError, or InvalidInputError if no root is given or ``at`` has no time zone.
+    is one, must name attestation keys. A key that is ``expected`` must be that of the certificate, and an attestation
+    key by its public area if it is given as one. Raises NotVerifiedError, or InvalidInputError if no root is given or
+    ``at`` has no time zone.
     """
     chain = verify_path(certificate, intermediates, roots, at)
-    _check_usage(certificate)
-    key = _public_key(certificate)
-    if public_area is not None and require_attestation_key(public_area).key != key:
+    check_usage(certificate, ATTESTATION_KEY_USAGE, "attestation")
+    key = certificate_key(certificate)
+    public_area = require_attestation_key(expected) if isinstance(expected, PublicArea) else None
+    if expected is not None and key != (expected if public_area is None else public_area.key):
         raise NotVerifiedError(
             "the attestation key is not trusted",
-            (f"the public area's key is not that of the certificate {subject(certificate)}",),
+            (f"the key that is expected is not that of the certificate {subject(certificate)}",),
         )
     detail = f"certificate {subject(certificate)} by root {subject(chain[-1])} (SHA-256 {fingerprint(chain[-1])})"
     return TrustedAk(key, Trust(TrustKind.CERTIFICATE, detail), public_area)
@@ -146,7 +150,8 @@ def trust_certified_key(
             "the attestation key is not trusted",
             (f"the key with Name {attest.name.hex()} is certified, not {public_area.name.hex()}",),
         )
-    detail = f"certified by the key {key_fingerprint(certifier.key)}"
+    ground = f"{certifier.trust.kind.value}, {certifier.trust.detail}"
+    detail = f"certified by the key {key_fingerprint(certifier.key)} ({ground})"
     return TrustedAk(public_area.key, Trust(TrustKind.CERTIFIED_KEY, detail, certifier.trust), public_area)
 
 
@@ -189,26 +194,28 @@ def key_fingerprint(key: PublicKey) -> str:
 def _trusted(key: PublicKey | PublicArea, kind: TrustKind, why: str) -> TrustedAk:
     if isinstance(key, PublicArea):
         area = require_attestation_key(key)
-        return TrustedAk(area.key, Trust(kind, f"{why}: key {key_fingerprint(area.key)}"), area)
-    return TrustedAk(key, Trust(kind, f"{why}: key {key_fingerprint(key)}"), None)
+        return TrustedAk(area.key, Trust(kind, f"key {key_fingerprint(area.key)} {why}"), area)
+    return TrustedAk(key, Trust(kind, f"key {key_fingerprint(key)} {why}"), None)
 
 
-def _check_usage(certificate: x509.Certificate) -> None:
+def check_usage(certificate: x509.Certificate, wanted: x509.ObjectIdentifier, whose: str) -> None:
+    """Require that an extended key usage, if there is one, names ``wanted``. Raises NotVerifiedError."""
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return
     except UNREADABLE as error:
         raise InvalidInputError(f"{subject(certificate)}: its extensions cannot be read: {error}") from None
-    if ATTESTATION_KEY_USAGE not in usages:
+    if wanted not in usages:
         named = ", ".join(usage.dotted_string for usage in usages)
         raise NotVerifiedError(
             "the attestation key is not trusted",
-            (f"the certificate {subject(certificate)} is for other uses ({named}), not for an attestation key",),
+            (f"the certificate {subject(certificate)} is for other uses ({named}), not for an {whose} key",),
         )
 
 
-def _public_key(certificate: x509.Certificate) -> PublicKey:
+def certificate_key(certificate: x509.Certificate) -> PublicKey:
+    """The RSA or ECC key in a certificate. Raises InvalidInputError if it has another."""
     try:
         key = certificate.public_key()
     except UNREADABLE as error:

@@ -21,6 +21,7 @@ import msgspec
 from builder.errors import InvalidInputError
 from builder.evidence.azure import parse_hcl_report
 from builder.evidence.signature import RSASSA, parse_signature, plain_signature
+from builder.evidence.strict_json import decode_json
 from builder.evidence.trust import load_public_key
 
 if TYPE_CHECKING:
@@ -86,10 +87,7 @@ def parse_azure_evidence(data: bytes) -> UntrustedAzureEvidence:
     """Read the JSON. Raises InvalidInputError if it breaks the format, and as ``parse_hcl_report``."""
     if len(data) > MAX_FILE:
         raise InvalidInputError(f"{_NAME}: {len(data)} bytes are more than {MAX_FILE}")
-    try:
-        evidence = msgspec.json.decode(data, type=_Evidence)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{_NAME}: {error}") from None
+    evidence = decode_json(data, _Evidence, _NAME)
     if evidence.version not in _VERSIONS:
         raise InvalidInputError(f"{_NAME}: version {evidence.version} is none of 0, 1 and 2")
     quote, report = evidence.tpm_quote or evidence.quote, evidence.hcl_report or evidence.report
@@ -109,10 +107,7 @@ def parse_tpm_evidence(data: bytes) -> UntrustedTpmEvidence:
     """Read the JSON of any TPM. Raises InvalidInputError if it breaks the format, and as ``parse_signature``."""
     if len(data) > MAX_FILE:
         raise InvalidInputError(f"{_TPM_NAME}: {len(data)} bytes are more than {MAX_FILE}")
-    try:
-        evidence = msgspec.json.decode(data, type=_TpmEvidence)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{_TPM_NAME}: {error}") from None
+    evidence = decode_json(data, _TpmEvidence, _TPM_NAME)
     quote = evidence.tpm_quote
     if len(quote.pcrs) != _PCRS:
         raise InvalidInputError(f"{_TPM_NAME}: it has {len(quote.pcrs)} PCRs instead of {_PCRS}")

@@ -25,9 +25,9 @@ OPERATOR: Final = "StringEqualsIgnoreCase"
 # The operations that can encrypt what they return to the public key in an attestation document, and take a key.
 ACTIONS: Final = ("kms:Decrypt", "kms:DeriveSharedSecret", "kms:GenerateDataKey", "kms:GenerateDataKeyPair")
 _VERSION: Final = "2012-10-17"
-_IMAGE_PCR: Final = 4
+IMAGE_PCR: Final = 4
 # Without Secure Boot PCR 7 has one value on all machines of the world, so it binds nothing.
-_OTHER_PCRS: Final = {SecureBootMode.ENABLED: (7, 12), SecureBootMode.DISABLED: (12,)}
+OTHER_PCRS: Final = {SecureBootMode.ENABLED: (7, 12), SecureBootMode.DISABLED: (12,)}
 _PRINCIPAL: Final = re.compile(r"arn:aws[a-z-]*:(iam|sts)::\d{12}:[A-Za-z0-9+=,.@_/:-]+")
 
 
@@ -50,11 +50,11 @@ def export(subjects: Sequence[Subject], principals: Sequence[str]) -> str:
             )
     groups: dict[tuple[tuple[int, str], ...], list[str]] = {}
     for subject in subjects:
-        others = tuple((pcr, _value(subject, pcr)) for pcr in _OTHER_PCRS[subject.mode])
-        groups.setdefault(others, []).append(_value(subject, _IMAGE_PCR))
+        others = tuple((pcr, _value(subject, pcr)) for pcr in OTHER_PCRS[subject.mode])
+        groups.setdefault(others, []).append(_value(subject, IMAGE_PCR))
     statements = [
         _statement(
-            number, {_IMAGE_PCR: list(dict.fromkeys(images)), **{pcr: [value] for pcr, value in others}}, principals
+            number, {IMAGE_PCR: list(dict.fromkeys(images)), **{pcr: [value] for pcr, value in others}}, principals
         )
         for number, (others, images) in enumerate(groups.items(), 1)
     ]

@@ -7,6 +7,7 @@ judged.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +26,18 @@ SECURE_BOOT_OFF_PCR_7: Final = (
 )
 _HEX_DIGITS: Final = 96
 _ZERO: Final = "0" * _HEX_DIGITS
+# What systemd-stub takes from firmware and from beside the UKI: arguments, credentials, addons.
+_PARAMETERS_PCR: Final = 12
 _MAY_BE_ZERO: Final = frozenset((12, 13, 14))
+_POLICY_ELEMENTS: Final = frozenset(("Version", "Id", "Statement"))
 _ELEMENTS: Final = frozenset(
     ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 )
+# Wildcards and policy variables.
+_PATTERN: Final = frozenset("*?$")
+# Condition keys that are about the caller, and operators that do not hold without them.
+_CALLER: Final = frozenset(("kms:calleraccount", "aws:principalaccount", "aws:principalarn", "aws:principalorgid"))
+_EQUALITY: Final = frozenset(("StringEquals", "StringEqualsIgnoreCase", "ArnEquals"))
 # First words of the actions that manage a key, and whole actions that neither return a secret nor hand the key on.
 # Not among them: CreateGrant (a grant has no such conditions), ReplicateKey (the replica has its own policy) and
 # ReEncryptFrom (to a key that has no conditions).
@@ -52,7 +61,8 @@ def check_policy(data: bytes) -> None:
         statements = [statements]
     if not isinstance(statements, list) or not statements:
         raise InvalidInputError("the key policy has no list of statements")
-    findings = [finding for number, item in enumerate(statements, 1) for finding in _judge(item, number)]
+    findings = [f"the element {element!r} is not known" for element in sorted(set(policy) - _POLICY_ELEMENTS)]
+    findings += [finding for number, item in enumerate(statements, 1) for finding in _judge(item, number)]
     if not any(_allows(item) and _attestation_conditions(item) for item in statements):
         findings.append("no statement lets a measured machine use the key")
     if findings:
@@ -135,8 +145,8 @@ def _condition(operator: str, key: str, values: Any) -> Iterator[str]:
 
 def _value(pcr: int, value: Any) -> Iterator[str]:
     if not isinstance(value, str):
-        yield f"{value!r} is not a string"
-    elif set(value) & set("*?$"):
+        yield f"{json.dumps(value)} is not a string, expected one of {_HEX_DIGITS} hexadecimal digits"
+    elif set(value) & _PATTERN:
         yield f"{value!r} has a wildcard or a variable"
     elif not re.fullmatch(r"[0-9A-Fa-f]*", value):
         yield f"{value!r} is not hexadecimal (base64 is not compared as bytes)"
@@ -146,6 +156,8 @@ def _value(pcr: int, value: Any) -> Iterator[str]:
         yield f"{value!r} has upper-case digits"
     elif value == _ZERO and pcr not in _MAY_BE_ZERO:
         yield "it is all zeros, the value of a machine that measured nothing"
+    elif value != _ZERO and pcr == _PARAMETERS_PCR:
+        yield "it is not zeros: a release measures nothing there, only what comes from outside of it does"
     elif value == SECURE_BOOT_OFF_PCR_7:
         yield "it is the value of Secure Boot being off, which every machine can have"
 
@@ -177,7 +189,14 @@ def _principal(item: Mapping[str, Any], conditions: Mapping[str, Mapping[str, An
     names = [name for names in named for name in (names if isinstance(names, list) else [names])]
     if not names or not all(isinstance(name, str) and name for name in names):
         yield "it names no principal"
-    elif any("*" in name for name in names) and all(
-        _is_attestation(key) for tests in conditions.values() for key in tests
+    elif any("*" in name for name in names) and not any(
+        _says_who(operator, key, value) for operator, tests in conditions.items() for key, value in tests.items()
     ):
         yield "the principal is anyone, in any account"
+
+
+def _says_who(operator: str, key: str, values: Any) -> bool:
+    """Whether a condition holds for callers that it names and for nobody else."""
+    listed = values if isinstance(values, list) else [values]
+    exact = bool(listed) and all(isinstance(value, str) and value and not set(value) & _PATTERN for value in listed)
+    return exact and operator in _EQUALITY and key.lower() in _CALLER

@@ -77,10 +77,7 @@ def subject_of(
         raise InvalidInputError(f"{image.name} {image.version} has no reference values for Secure Boot {mode.value}")
     if values.boot.secure_boot != mode.value:
         raise InvalidInputError(f"{image.name} {image.version}: the values for Secure Boot {mode.value} are of others")
-    try:
-        banks = tuple(Bank(name) for name in values.banks)
-    except ValueError as error:
-        raise InvalidInputError(f"{image.name} {image.version}: {error}") from error
+    banks = tuple(Bank(name) for name in values.banks)
     pcrs = stated_pcrs(values)
     for number, pcr in pcrs.items():
         if isinstance(pcr, PredictedPcr):

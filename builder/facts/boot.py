@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from builder.errors import BedplateError, MalformedImageError, NotVerifiedError
 from builder.facts.syntax import variables
+from builder.facts.unit_values import split
 from builder.image import verity
 from builder.image.pe import certificates, loaded_section, read_pe
 from policies.facts import Argument, CommandLine, Disk, EspFile, Partition, Uki, UkiProfile, UkiSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Literal
 
     from builder.facts.roots import Root
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _ROLES: Final[dict[str, PartitionRole]] = {
     "esp": "esp", "root-x86-64": "root", "root-x86-64-verity": "root-verity",
 }  # fmt: skip
+_QUOTE: Final = ord('"')
+# Linux lib/ctype.c: a no-break space in Latin-1, which is also the last byte of letters in UTF-8, is white space.
+_LINUX_SPACE: Final = b" \t\n\v\f\r\xa0"
 _TAKEN_IN: Final = (".cred", ".sysext.raw", ".confext.raw", ".raw")
 
 
@@ -42,22 +46,31 @@ def disk(view: BinaryView, layout: DiskLayout, root: Root, root_hash: str | None
 
 
 def command_line(text: str) -> CommandLine:
-    """Split a kernel command line as Linux does (lib/cmdline.c, ``next_arg``): white space, double quotes, "="."""
-    arguments: list[Argument] = []
+    """The arguments of a kernel command line as Linux reads them, and those that systemd reads and Linux does not.
+
+    systemd takes single quotes and backslashes away, which Linux leaves as they are (src/basic/proc-cmdline.c,
+    ``proc_cmdline_extract_first``).
+    """
+    linux = list(_arguments(_words(text)))
+    systemd = _arguments(split(text, escapes=False)) if "'" in text or "\\" in text else ()
+    known = {(name, value) for name, value, _ in linux}
+    more = [item for item in systemd if item[:2] not in known]
+    return CommandLine(
+        text=text,
+        arguments=tuple(
+            Argument(name=name, value=value, position=position, for_init=for_init)
+            for position, (name, value, for_init) in enumerate([*linux, *more])
+        ),
+    )
+
+
+def _arguments(words: Iterable[str]) -> Iterator[tuple[str, str | None, bool]]:
+    """Name and value of each word, and whether it stands behind "--"."""
     for_init = False
-    for position, word in enumerate(_words(text)):
-        bare = word[1:-1] if len(word) > 1 and word[0] == word[-1] == '"' else word
-        name, equals, value = bare.partition("=")
-        arguments.append(
-            Argument(
-                name=name.replace('"', ""),
-                value=value.replace('"', "") if equals else None,
-                position=position,
-                for_init=for_init,
-            )
-        )
+    for word in words:
+        name, equals, value = word.replace('"', "").partition("=")
+        yield name, value if equals else None, for_init
         for_init = for_init or word == "--"
-    return CommandLine(text=text, arguments=tuple(arguments))
 
 
 def uki(image: image_uki.Uki, path: str, content: memoryview) -> Uki:
@@ -112,12 +125,12 @@ def _profile(image: image_uki.Uki, number: int) -> UkiProfile:
     )
 
 
-def esp_file(path: str, content: memoryview) -> EspFile:
-    """A file of the system partition besides the UKI, by its absolute path."""
+def esp_file(path: str, content: memoryview, *, digests: bool) -> EspFile:
+    """A file of the system partition besides the UKI, by its absolute path, with its digest or without."""
     return EspFile(
         path=path,
         size=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest() if digests else None,
         role=_role(path.lower(), content),
         command_line=_addon_command_line(content) if path.lower().endswith(".efi") else None,
     )
@@ -144,15 +157,15 @@ def _addon_command_line(content: memoryview) -> CommandLine | None:
 
 
 def _words(text: str) -> Iterator[str]:
-    word, quoted = "", False
-    for character in text:
-        if character == '"':
-            quoted = not quoted
-        if character.isspace() and not quoted:
+    """Words as Linux splits them (lib/cmdline.c, ``next_arg``): at white space outside double quotes."""
+    word, quoted = bytearray(), False
+    for byte in text.encode("utf-8", "surrogateescape"):
+        quoted ^= byte == _QUOTE
+        if byte in _LINUX_SPACE and not quoted:
             if word:
-                yield word
-            word = ""
+                yield word.decode("utf-8", "backslashreplace")
+            word = bytearray()
         else:
-            word += character
+            word.append(byte)
     if word:
-        yield word
+        yield word.decode("utf-8", "backslashreplace")

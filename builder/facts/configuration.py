@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-import shlex
+from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
+from builder.facts.bus import service_folders
 from builder.facts.pam import pam
-from builder.facts.syntax import drop_ins, ordered
-from builder.facts.text import settings, statements
+from builder.facts.polkit import polkit_files
+from builder.facts.syntax import SPACE, drop_ins, fields, fstab_lines, kmod_lines, ordered, udev_lines
+from builder.facts.text import commented, settings, statements
+from builder.facts.unit_values import extract_word, path_of, split
 from policies.facts import (
     Configuration,
     DBusService,
+    EncryptedVolume,
     ModprobeDirective,
     ModuleLoad,
     Mount,
@@ -21,7 +27,9 @@ from policies.facts import (
     SysusersEntry,
     TmpfilesEntry,
     UdevProgram,
+    UdevSetting,
 )
+from policies.facts.paths import chase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +39,26 @@ if TYPE_CHECKING:
     from policies.facts import Systemd
 
 _UDEV_PROGRAM: Final = re.compile(
-    r"(RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{program\}|ENV\{SYSTEMD_WANTS\})"
-    r'\s*(?:[+:]?=|==)\s*e?"((?:[^"\\]|\\.)*)"'
+    r"(RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|file|cmdline)\}|ENV\{SYSTEMD_WANTS\})"
+    r'\s*(?:[+:!]?=|==)\s*(e?)"((?:[^"\\]|\\.)*)"'
 )
+# udev(7): what a string that begins with e" may spell a letter as.
+_UDEV_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|([0-3][0-7]{2}))")
+_UDEV_SETTING: Final = re.compile(
+    r'\b((?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE)\s*[+:]?=(?!=)\s*(e?)"((?:[^"\\]|\\.)*)"'
+)
+_BLANK_OR_QUOTE: Final = f"{SPACE}\"'"
 _TMPFILES_FIELDS: Final = 7
+_TMPFILES_SPECIFIER: Final = re.compile("%(.)")
+_TMPFILES_DIRECTORIES: Final = {
+    "t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "T": "/tmp", "V": "/var/tmp", "h": "/root",  # noqa: S108 -- what it means
+    "%": "%",
+}  # fmt: skip
+# What makes a link, or removes what has the name.
+_ABOUT_LINKS: Final = frozenset("LrR")
 _SYSUSERS_FIELDS: Final = 6
 _FSTAB_FIELDS: Final = 3
+_OCTAL: Final = re.compile(r"\\([0-3][0-7]{2})")
 _BUSES: Final[dict[str, Literal["system", "session"]]] = {"system-services": "system", "services": "session"}
 _DBUS_ROOTS: Final = ("/etc", "/run", "/usr/local/share", "/usr/share", "/usr/lib")
 _POLKIT: Final[dict[str, Literal["rules", "action", "authority"]]] = {
@@ -51,12 +73,14 @@ def configuration(tree: FileTree, systemd: Systemd) -> Configuration:
         modules_load=tuple(_modules_load(tree)),
         modprobe=tuple(_modprobe(tree)),
         udev_programs=udev_programs(tree),
-        tmpfiles=tuple(_tmpfiles(tree)),
+        udev_settings=tuple(_udev_settings(tree)),
+        tmpfiles=_tmpfiles(tree),
         sysusers=tuple(_sysusers(tree)),
         pam=pam(tree),
         dbus_services=tuple(_dbus_services(tree)),
         polkit=tuple(_polkit(tree)),
         mounts=(*_fstab(tree), *_mount_units(systemd)),
+        encrypted_volumes=tuple(_crypttab(tree)),
     )
 
 
@@ -64,16 +88,16 @@ def _sysctl(tree: FileTree) -> tuple[SysctlSetting, ...]:
     """sysctl.d(5) as systemd-sysctl applies it; /etc/sysctl.conf counts only where a link in sysctl.d leads to it."""
     found: dict[str, SysctlSetting] = {}
     for path in drop_ins(tree, "sysctl.d", ".conf"):
-        for origin, text in statements(tree, path, "#;"):
+        for origin, text in statements(tree, path, commented):
             key, equals, value = text.partition("=")
-            bare = _sysctl_key(key.strip().lstrip("-"))
+            bare = _sysctl_key(key.strip(SPACE).lstrip("-"))
             if not bare or not (equals or key.startswith("-")):
                 continue
             before = found.get(bare)
             found[bare] = SysctlSetting(
                 key=bare,
-                value=" ".join(value.split()) if equals else None,
-                ignore_failure=key.strip().startswith("-"),
+                value=" ".join(fields(value)) if equals else None,
+                ignore_failure=key.strip(SPACE).startswith("-"),
                 origin=origin,
                 overridden=() if before is None else (*before.overridden, before.origin),
             )
@@ -81,44 +105,86 @@ def _sysctl(tree: FileTree) -> tuple[SysctlSetting, ...]:
 
 
 def _sysctl_key(key: str) -> str:
-    """The key with dots: where a slash comes first, slashes separate and dots are part of names."""
+    """The key with dots (systemd src/basic/sysctl-util.c, ``sysctl_normalize``); it is a path below /proc/sys.
+
+    Where a slash comes first, slashes separate and dots are part of names.
+    """
     separator = re.search(r"[./]", key)
-    return key if separator is None or separator[0] == "." else key.translate(str.maketrans("./", "/."))
+    path = key if separator is not None and separator[0] == "/" else key.translate(str.maketrans("./", "/."))
+    return normpath(f"/{path}").strip("/").translate(str.maketrans("./", "/."))
 
 
 def _modules_load(tree: FileTree) -> Iterator[ModuleLoad]:
     paths = (*drop_ins(tree, "modules-load.d", ".conf"), "/etc/modules")
     real = dict.fromkeys(node.path for node in map(tree.find, paths) if node is not None)
     for path in real:
-        for origin, text in statements(tree, path, "#;"):
-            yield ModuleLoad(name=text.split()[0], origin=origin)
+        for origin, text in statements(tree, path, commented):
+            yield ModuleLoad(name=fields(text)[0], origin=origin)
 
 
 def _modprobe(tree: FileTree) -> Iterator[ModprobeDirective]:
     for path in drop_ins(tree, "modprobe.d", ".conf"):
-        for origin, text in statements(tree, path):
+        for origin, text in statements(tree, path, kmod_lines):
             directive, module, rest = (*text.split(None, 2), "", "")[:3]
             yield ModprobeDirective(directive=directive, module=module, rest=rest, origin=origin)
 
 
 def udev_programs(tree: FileTree) -> tuple[UdevProgram, ...]:
-    """The rules of udev that run a program or ask systemd for a unit."""
+    """The rules of udev that run a program, read a file or ask systemd for a unit."""
     return tuple(
-        UdevProgram(key=key, command=command, rule=text, origin=origin)
+        UdevProgram(key=key, command=_unescaped(command) if mark else command, rule=text, origin=origin)
         for path in drop_ins(tree, "udev/rules.d", ".rules")
-        for origin, text in statements(tree, path)
-        for key, command in _UDEV_PROGRAM.findall(text)
+        for origin, text in statements(tree, path, udev_lines)
+        for key, mark, command in _UDEV_PROGRAM.findall(text)
     )
 
 
-def _tmpfiles(tree: FileTree) -> Iterator[TmpfilesEntry]:
+def _unescaped(text: str) -> str:
+    return _UDEV_ESCAPE.sub(lambda match: chr(int(match[1], 16) if match[1] else int(match[2], 8)), text)
+
+
+def _udev_settings(tree: FileTree) -> Iterator[UdevSetting]:
+    for path in drop_ins(tree, "udev/rules.d", ".rules"):
+        for origin, text in statements(tree, path, udev_lines):
+            for key, mark, value in _UDEV_SETTING.findall(text):
+                yield UdevSetting(key=key, value=_unescaped(value) if mark else value, rule=text, origin=origin)
+            for key, mark, value in _UDEV_PROGRAM.findall(text):
+                if key == "IMPORT{file}":
+                    yield from _imported(tree, _unescaped(value) if mark else value, text)
+
+
+def _imported(tree: FileTree, path: str, rule: str) -> Iterator[UdevSetting]:
+    """The variables in a file of the image that a rule imports (udev(7), IMPORT{file})."""
+    for origin, text in statements(tree, path):
+        key, equals, value = text.partition("=")
+        if equals:
+            yield UdevSetting(
+                key=f"ENV{{{key.strip(SPACE)}}}", value=value.strip(_BLANK_OR_QUOTE), rule=rule, origin=origin
+            )
+
+
+def _tmpfiles(tree: FileTree) -> tuple[TmpfilesEntry, ...]:
+    lines = tuple(_tmpfiles_lines(tree))
+    made = {line.path: line.argument for line in lines if line.type[:1] == "L" and line.argument}
+
+    def target(path: str) -> str | None:
+        node = tree.nodes.get(path)
+        return made.get(path) or (None if node is None else node.target)
+
+    return tuple(
+        replace(line, path=chase(line.path, target, last=line.type[:1] not in _ABOUT_LINKS) or line.path)
+        for line in lines
+    )
+
+
+def _tmpfiles_lines(tree: FileTree) -> Iterator[TmpfilesEntry]:
     for path in drop_ins(tree, "tmpfiles.d", ".conf"):
         for origin, text in statements(tree, path):
-            words = text.split(None, _TMPFILES_FIELDS - 1)
+            words = _tmpfiles_words(text)
             kind, target, mode, user, group, age, argument = (*words, *["-"] * 4, "", "", "")[:_TMPFILES_FIELDS]
             yield TmpfilesEntry(
                 type=kind,
-                path=target,
+                path=_tmpfiles_path(target),
                 mode=mode,
                 user=user,
                 group=group,
@@ -128,10 +194,30 @@ def _tmpfiles(tree: FileTree) -> Iterator[TmpfilesEntry]:
             )
 
 
+def _tmpfiles_words(text: str) -> list[str]:
+    """The fields of a line (systemd src/tmpfiles/tmpfiles.c, ``parse_line``); the last is the rest of the line."""
+    words: list[str] = []
+    position = 0
+    while len(words) < _TMPFILES_FIELDS - 1:
+        word, position = extract_word(text, position)
+        if word is None:
+            return words
+        words.append(word)
+    return [*words, text[position:].strip(SPACE)]
+
+
+def _tmpfiles_path(path: str) -> str:
+    """A path with the directories of its specifiers (tmpfiles.d(5)); others stay."""
+    whole = _TMPFILES_SPECIFIER.sub(lambda match: _TMPFILES_DIRECTORIES.get(match[1], match[0]), path)
+    plain = normpath(f"/{whole.lstrip('/')}") if whole.startswith("/") else whole
+    # tmpfiles.c, ``patch_var_run``
+    return f"/run/{plain.removeprefix('/var/run/')}" if plain.startswith("/var/run/") else plain
+
+
 def _sysusers(tree: FileTree) -> Iterator[SysusersEntry]:
     for path in drop_ins(tree, "sysusers.d", ".conf"):
         for origin, text in statements(tree, path):
-            words = ["" if word == "-" else word for word in _words(text)]
+            words = ["" if word == "-" else word for word in split(text)]
             kind, name, number, comment, home, shell = (*words, *[""] * _SYSUSERS_FIELDS)[:_SYSUSERS_FIELDS]
             yield SysusersEntry(
                 type=kind, name=name, id=number or "-", comment=comment, home=home, shell=shell, origin=origin
@@ -140,9 +226,8 @@ def _sysusers(tree: FileTree) -> Iterator[SysusersEntry]:
 
 def _dbus_services(tree: FileTree) -> Iterator[DBusService]:
     for directory, bus in _BUSES.items():
-        roots = [
-            f"{root}/dbus-1/{directory}" for root in ("/etc", "/run", "/usr/local/share", "/usr/share", "/usr/lib")
-        ]
+        roots = [f"{root}/dbus-1/{directory}" for root in _DBUS_ROOTS]
+        roots += service_folders(tree) if bus == "system" else ()
         for path in ordered(tree, roots, ".service"):
             values = {item.key: item.value for item in settings(tree, path) if item.section == "D-BUS Service"}
             yield DBusService(
@@ -156,41 +241,44 @@ def _dbus_services(tree: FileTree) -> Iterator[DBusService]:
 
 
 def _polkit(tree: FileTree) -> Iterator[PolkitFile]:
-    for path in sorted(tree.nodes):
-        kind = _POLKIT.get(path[path.rfind(".") :]) if "/polkit-1/" in path else None
-        if kind is not None and tree.nodes[path].is_file:
-            yield PolkitFile(path=path, kind=kind)
+    found = ((path, kind) for suffix, kind in _POLKIT.items() for path in polkit_files(tree, suffix))
+    yield from (PolkitFile(path=path, kind=kind) for path, kind in sorted(found))
 
 
 def _fstab(tree: FileTree) -> Iterator[Mount]:
-    for origin, text in statements(tree, "/etc/fstab"):
-        words = text.split()
+    for origin, text in statements(tree, "/etc/fstab", fstab_lines):
+        # fstab(5): spaces and the like are written in octal; libmount reads any byte so.
+        words = [_OCTAL.sub(lambda match: chr(int(match[1], 8)), word) for word in fields(text)]
         if len(words) < _FSTAB_FIELDS:
             continue
         options = tuple(words[_FSTAB_FIELDS].split(",")) if len(words) > _FSTAB_FIELDS else ()
         yield Mount(what=words[0], where=words[1], type=words[2], options=options, unit=None, origin=origin)
 
 
+def _crypttab(tree: FileTree) -> Iterator[EncryptedVolume]:
+    for origin, text in statements(tree, "/etc/crypttab"):
+        words = fields(text)
+        name, source, key, options = (*words, *("", "", "none", "")[len(words) :])[:4]
+        yield EncryptedVolume(
+            name=name, source=source, key=key, options=tuple(options.split(",")) if options else (), origin=origin
+        )
+
+
 def _mount_units(systemd: Systemd) -> Iterator[Mount]:
     for unit in systemd.units:
-        if unit.type not in {"mount", "swap"} or unit.path is None:
+        if unit.type not in {"mount", "swap"}:
             continue
         values = {setting.key: setting for setting in unit.settings if setting.section.lower() == unit.type}
+        if unit.path is None and not values:
+            continue
         what, where, kind, options = (
             values[key].value if key in values else None for key in ("What", "Where", "Type", "Options")
         )
         yield Mount(
             what=what or "",
-            where="none" if unit.type == "swap" else where or "",
+            where="none" if unit.type == "swap" else where or path_of(unit.name.removesuffix(".mount")),
             type="swap" if unit.type == "swap" else kind,
             options=tuple(options.split(",")) if options else (),
             unit=unit.name,
-            origin=values["What"].origin if "What" in values else Origin(path=unit.path, line=None),
+            origin=values["What"].origin if "What" in values else Origin(path=unit.path or unit.drop_ins[0], line=None),
         )
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()

@@ -1,51 +1,37 @@
-"""ELF files and scripts of a tree: what starts them, what they load, and what they are."""
+"""Programs of a tree: what starts them, what they load, and what they are."""
 
 from __future__ import annotations
 
 import re
-import stat
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from builder.facts.identities import identities
-from builder.image.elf import ELF_MAGIC, parse_elf
+from builder.image.elf import parse_elf
 from policies.facts import Elf, Script
 
-if TYPE_CHECKING:
-    from builder.facts.tree import FileTree
-
-_SHEBANG: Final = re.compile(rb"#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)")
+# A blank, a line break and NUL each end the interpreter (Linux fs/binfmt_script.c, next_terminator).
+_SHEBANG: Final = re.compile(rb"#![ \t]*([^ \t\n\0]+)[ \t]*([^\n\0]*)")
 _SHEBANG_SIZE: Final = 256  # Linux include/uapi/linux/binfmts.h, BINPRM_BUF_SIZE
 
 
-def programs(tree: FileTree) -> tuple[tuple[Elf, ...], tuple[Script, ...]]:
-    """The ELF files and the executable scripts of a tree, by path. Kernel modules and objects are left out."""
-    found_elf: list[Elf] = []
-    found_scripts: list[Script] = []
-    for path in sorted(tree.nodes):
-        node = tree.nodes[path]
-        if not node.is_file or not node.size or ".ko" in path[-7:]:
-            continue
-        magic = bytes(node.head()[:4])
-        if magic == ELF_MAGIC:
-            elf = read_elf(path, node.read())
-            found_elf += [] if elf is None else [elf]
-        elif magic[:2] == b"#!" and stat.S_IMODE(node.mode) & 0o111:
-            found_scripts += _script(path, node.read())
-    return tuple(found_elf), tuple(found_scripts)
+def read_elf(path: str, content: memoryview, *, executable: bool = False) -> Elf | None:
+    """The facts of an ELF file, None for a relocatable object. What breaks the format becomes the field ``problem``.
 
-
-def read_elf(path: str, content: memoryview) -> Elf | None:
-    """The facts of an ELF file, None for a relocatable object. What breaks the format becomes the field ``problem``."""
+    A library is not asked what program it is, unless it could be run: it is ``executable``, or broken, or has an entry
+    point, to which the dynamic linker jumps if it is given the file. Linkers leave that out of libraries.
+    """
     elf = parse_elf(content)
     if elf is None:
         return None
-    is_library = elf.soname is not None and elf.interpreter is None
+    can_run = elf.interpreter is not None or elf.starts or executable or elf.problem is not None
+    is_library = elf.soname is not None and not can_run
     return Elf(
         path=path,
         machine=elf.machine,
         type=elf.type,
         interpreter=elf.interpreter,
         soname=elf.soname,
+        starts=elf.starts,
         needed=elf.needed,
         rpath=elf.rpath,
         runpath=elf.runpath,
@@ -57,9 +43,10 @@ def read_elf(path: str, content: memoryview) -> Elf | None:
     )
 
 
-def _script(path: str, content: memoryview) -> list[Script]:
+def read_script(path: str, content: memoryview) -> Script | None:
+    """The facts of a script by how it begins; None if that names no interpreter."""
     match = _SHEBANG.match(bytes(content[:_SHEBANG_SIZE]))
     if match is None:
-        return []
+        return None
     interpreter, argument = (part.decode("utf-8", "backslashreplace").strip() for part in match.groups())
-    return [Script(path=path, interpreter=interpreter, argument=argument or None)]
+    return Script(path=path, interpreter=interpreter, argument=argument or None)

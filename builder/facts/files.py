@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import struct
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,8 @@ from builder.image import dpkg
 from policies.facts import File, FileType, Package
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from builder.facts.tree import FileTree, Node
 
 _TYPES: Final[dict[int, FileType]] = {
@@ -28,13 +29,15 @@ _CAPABILITIES: Final = (
     "cap_setfcap", "cap_mac_override", "cap_mac_admin", "cap_syslog", "cap_wake_alarm", "cap_block_suspend",
     "cap_audit_read", "cap_perfmon", "cap_bpf", "cap_checkpoint_restore",
 )  # fmt: skip
+# Ten times what the largest distribution has of all of its packages.
+_MAX_DATABASE: Final = 256 << 20
 _DATABASE: Final = f"/{dpkg.DATABASE}"
 
 
-def files(tree: FileTree) -> tuple[File, ...]:
-    """All files of a tree by path."""
+def files(tree: FileTree, digests: Mapping[str, str]) -> tuple[File, ...]:
+    """All files of a tree by path, with what is known of their digests."""
     owners, versions = _owners(tree)
-    return tuple(_file(tree.nodes[path], owners, versions) for path in sorted(tree.nodes))
+    return tuple(_file(tree.nodes[path], owners, versions, digests.get(path)) for path in sorted(tree.nodes))
 
 
 def packages(tree: FileTree) -> tuple[Package, ...]:
@@ -60,7 +63,7 @@ def capabilities(value: bytes) -> tuple[str, ...]:
     return tuple(names.get(bit, f"cap_{bit}") for bit in range(64) if bits >> bit & 1)
 
 
-def _file(node: Node, owners: dict[str, str], versions: dict[str, str]) -> File:
+def _file(node: Node, owners: dict[str, str], versions: dict[str, str], sha256: str | None) -> File:
     package = None if stat.S_ISDIR(node.mode) else owners.get(node.path[1:])
     return File(
         path=node.path,
@@ -70,7 +73,7 @@ def _file(node: Node, owners: dict[str, str], versions: dict[str, str]) -> File:
         gid=node.gid,
         size=node.size if node.is_file else 0,
         mtime=node.mtime,
-        sha256=_digest(node) if node.is_file else None,
+        sha256=sha256,
         capabilities=next((capabilities(value) for name, value in node.xattrs if name == _CAPABILITY_XATTR), ()),
         xattrs={name: value.hex() for name, value in node.xattrs if name != _CAPABILITY_XATTR},
         target=node.target,
@@ -80,22 +83,15 @@ def _file(node: Node, owners: dict[str, str], versions: dict[str, str]) -> File:
     )
 
 
-def _digest(node: Node) -> str:
-    digest = hashlib.sha256()
-    for piece in node.pieces():
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 def _status(tree: FileTree) -> tuple[dpkg.Package, ...]:
     node = tree.find(f"{_DATABASE}/status")
-    return () if node is None or not node.is_file else dpkg.packages(node.read())
+    return () if node is None or not node.is_file else dpkg.packages(tree.content(node.path, _MAX_DATABASE))
 
 
 def _owners(tree: FileTree) -> tuple[dict[str, str], dict[str, str]]:
     versions = {package.name: package.version for package in _status(tree)}
     names = [name for name in tree.names(f"{_DATABASE}/info") if name.endswith(".list")]
-    lists = {name: node.read() for name in names if (node := tree.find(f"{_DATABASE}/info/{name}")) and node.is_file}
+    lists = {name: tree.content(f"{_DATABASE}/info/{name}", _MAX_DATABASE) for name in names}
     links = {path[1:]: node.target for path, node in tree.nodes.items() if node.target and "/" not in path[1:]}
     owned = dpkg.owners(lists, links) if versions else {}
     return {path: package for path, package in owned.items() if package in versions}, versions

@@ -18,7 +18,7 @@ _ROOT: Final = "root-x86-64"
 # Where a root is that the type does not name: images with GRUB, and all with an MBR.
 _MAYBE_ROOT: Final = ("linux-generic", "linux")
 # UAPI.2 "Defined Partition Type UUIDs": systemd mounts these where they belong.
-_BELOW: Final = {"usr-x86-64": "/usr", "home": "/home", "srv": "/srv", "var": "/var"}
+BELOW: Final = {"usr-x86-64": "/usr", "home": "/home", "srv": "/srv", "var": "/var"}
 _NONE: Final = "none"
 
 
@@ -51,13 +51,13 @@ def find_root(disk: BinaryView, layout: DiskLayout, gaps: Gaps) -> Root:
             root = Root(file_system_tree(system), partition, system.name.lower())
         except BedplateError as error:
             gaps.add(_place(partition), error)
-    for partition in layout.of_type(*_BELOW):
+    for partition in layout.of_type(*BELOW):
         try:
             tree = file_system_tree(open_file_system(partition.view(disk)))
         except BedplateError as error:
             gaps.add(_place(partition), error)
             continue
-        root = Root(mounted(root.tree, _BELOW[partition.type], tree), root.partition, root.file_system)
+        root = Root(mounted(root.tree, BELOW[partition.type], tree), root.partition, root.file_system)
     if len(root.tree.nodes) <= 1:
         gaps.add("root", "no partition holds a root file system that could be read")
     return root

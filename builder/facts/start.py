@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from builder.facts.boot_volumes import BootFile, BootVolume, Gaps
     from builder.facts.tree import FileTree
+    from builder.image.initrd import Initrd
     from builder.image.uki import Uki as ReadUki
     from policies.facts import BootProgram, EspFile, Uki
 
@@ -32,12 +33,16 @@ _MAX_INITRDS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The UKI that firmware starts (None if it starts something else), the rest, and the initrds of all of them."""
+    """The UKI that firmware starts (None if it starts something else), the rest, and the initrds of all of them.
+
+    ``archives`` are the initrds as they are packed, as far as they were read from a disk.
+    """
 
     uki: Uki | None
     boot: Boot
     esp_files: tuple[EspFile, ...]
     initrds: tuple[FileTree, ...]
+    archives: tuple[Initrd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ class _FoundUki:
     image: ReadUki
 
 
-def read_start(volumes: Sequence[BootVolume], gaps: Gaps) -> Start:
-    """What the volumes hold to start. What of it cannot be read is a gap."""
+def read_start(volumes: Sequence[BootVolume], gaps: Gaps, *, digests: bool = True) -> Start:
+    """What the volumes hold to start, with digests of files or without. What of it cannot be read is a gap."""
     programs: list[BootProgram] = []
     ukis: list[_FoundUki] = []
     for file, data in pe_files([volume for volume in volumes if volume.name != "root"], gaps):
@@ -71,6 +76,7 @@ def read_start(volumes: Sequence[BootVolume], gaps: Gaps) -> Start:
         if program.product == "systemd-boot" and program.volume == volume.name and _is_first(program, programs)
     ]
     menus += [menu for volume in volumes for menu in grub_menus(volume, gaps)]
+    unpacked = tuple(_unpacked(packed, gaps))
     own = None if chosen is None else (chosen.file.volume, chosen.file.path)
     return Start(
         uki=None if chosen is None else boot.uki(chosen.image, chosen.file.path, chosen.data),
@@ -79,8 +85,9 @@ def read_start(volumes: Sequence[BootVolume], gaps: Gaps) -> Start:
             entries=tuple(entries),
             menus=tuple(menus),
         ),
-        esp_files=_esp_files(volumes, own, gaps),
-        initrds=tuple(_unpacked(packed, gaps)),
+        esp_files=_esp_files(volumes, own, gaps, digests=digests),
+        initrds=tuple(tree for _, tree in unpacked),
+        archives=tuple(archive for archive, _ in unpacked),
     )
 
 
@@ -117,9 +124,9 @@ def _uki_entries(ukis: Iterable[_FoundUki]) -> Iterator[BootEntry]:
 def _uki_initrds(ukis: Iterable[_FoundUki]) -> Iterator[tuple[str, bytes | memoryview]]:
     for uki in ukis:
         for number in range(len(uki.image.profiles)):
-            section = uki.image.content(".initrd", number)
-            if section is not None:
-                yield f"{uki.file.path} (.initrd of profile {number})", section
+            initrd = uki.image.initrd(number)
+            if initrd is not None:
+                yield f"{uki.file.path} (.initrd of profile {number})", initrd
 
 
 def _entry_initrds(
@@ -138,8 +145,8 @@ def _entry_initrds(
         parts = [content(file, gaps) for file in files if file is not None]
         if parts and None not in parts and None not in files:
             # The loaders align each to 4 bytes (Documentation/driver-api/early-userspace/buffer-format.rst).
-            joined = b"".join(bytes(part) + bytes(-len(part) % 4) for part in parts if part is not None)
-            yield " and ".join(entry.initrds), joined
+            aligned = ((part, bytes(-len(part) % 4)) for part in parts if part is not None)
+            yield " and ".join(entry.initrds), b"".join(itertools.chain.from_iterable(aligned))
 
 
 def _resolve(entry: BootEntry, path: str, volumes: Sequence[BootVolume], gaps: Gaps) -> BootFile | None:
@@ -153,25 +160,27 @@ def _resolve(entry: BootEntry, path: str, volumes: Sequence[BootVolume], gaps: G
     return None
 
 
-def _unpacked(packed: dict[str, bytes | memoryview], gaps: Gaps) -> Iterator[FileTree]:
-    seen: set[bytes] = set()
+def _unpacked(packed: dict[str, bytes | memoryview], gaps: Gaps) -> Iterator[tuple[Initrd, FileTree]]:
+    seen: list[bytes | memoryview] = []
     for place, data in packed.items():
-        digest = hashlib.sha256(data).digest()
-        if digest in seen:
+        if any(len(data) == len(other) and data == other for other in seen):
             continue
-        seen.add(digest)
+        seen.append(data)
         if len(seen) > _MAX_INITRDS:
             gaps.add(f"initrd {place}", f"there are more than {_MAX_INITRDS} initrds, this one was not looked at")
             continue
         try:
-            yield initrd_tree(read_initrd(BinaryView.of(data, f"initrd {place}")))
+            archive = read_initrd(BinaryView.of(data, f"initrd {place}"))
+            yield archive, initrd_tree(archive)
         except BedplateError as error:
             gaps.add(f"initrd {place}", error)
 
 
-def _esp_files(volumes: Iterable[BootVolume], own: tuple[str, str] | None, gaps: Gaps) -> tuple[EspFile, ...]:
+def _esp_files(
+    volumes: Iterable[BootVolume], own: tuple[str, str] | None, gaps: Gaps, *, digests: bool
+) -> tuple[EspFile, ...]:
     found = (
-        boot.esp_file(file.path, data)
+        boot.esp_file(file.path, data, digests=digests)
         for volume in volumes
         for file in (volume.files.values() if volume.name == "esp" else ())
         if (file.volume, file.path) != own and (data := content(file, gaps)) is not None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from builder.facts.syntax import CONFIGURATION_ROOTS, drop_ins, is_mask, ordered
-from builder.facts.text import merged, settings, statements
+from builder.facts.counting import is_mask, is_read
+from builder.facts.syntax import CONFIGURATION_ROOTS, drop_ins, ordered
+from builder.facts.text import commented, merged, settings, statements
 from builder.facts.unit_files import UnitFiles, find_units, template_of
 from builder.facts.units import PULLING, read_unit
 from policies.facts import DaemonConfiguration, Edge, Generator, PresetRule, Systemd, Unit
@@ -38,9 +39,10 @@ def systemd(tree: FileTree, start_unit: str, extra: Sequence[Edge] = ()) -> Syst
     """What systemd finds in a tree whose manager starts ``start_unit``; ``extra`` are edges from elsewhere (udev)."""
     files = find_units(tree)
     names = {name for name in files.entries if name not in files.alias_of}
-    names |= {files.resolve(link.other) for link in files.links if template_of(link.other)[1]}
+    names |= {files.resolve(link.other) for link in files.links if template_of(link.other)[1]} | files.extended
     units = {name: read_unit(files, name) for name in sorted(names)}
     chains, dangling = _walk(files, units, start_unit, extra)
+    _add_instances(files, units)
     return Systemd(
         start_unit=start_unit,
         units=tuple(
@@ -53,6 +55,17 @@ def systemd(tree: FileTree, start_unit: str, extra: Sequence[Edge] = ()) -> Syst
     )
 
 
+def _add_instances(files: UnitFiles, units: dict[str, Unit]) -> None:
+    """Add the instances of templates that units name, also where the start does not bring them in (OnFailure=)."""
+    pending = list(units.values())
+    while pending and len(units) <= _MAX_UNITS:
+        for edge in pending.pop().edges:
+            name = files.resolve(edge.unit)
+            if name not in units and template_of(name)[1] and files.is_there(name):
+                units[name] = read_unit(files, name)
+                pending.append(units[name])
+
+
 def _walk(
     files: UnitFiles, units: dict[str, Unit], start: str, extra: Sequence[Edge]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[Edge, ...]]:
@@ -61,6 +74,8 @@ def _walk(
     dangling: list[Edge] = []
     pending: deque[tuple[Edge | None, str, tuple[str, ...]]] = deque([(None, start, ())])
     pending.extend((edge, edge.unit, (str(edge.origin),)) for edge in extra)
+    # What generators, the kernel and the manager make of units without a file, nobody knows here: all may be started.
+    pending.extend((None, name, ()) for name in sorted(files.extended) if not files.paths(name))
     while pending:
         edge, asked, chain = pending.popleft()
         name = files.resolve(asked)
@@ -69,7 +84,8 @@ def _walk(
         if not files.paths(name):
             if edge is not None:
                 dangling.append(edge)
-            continue
+            if not files.is_there(name):
+                continue
         if name not in units:
             units[name] = read_unit(files, name)
         unit = units[name]
@@ -82,20 +98,27 @@ def _walk(
 
 
 def _generators(tree: FileTree) -> Iterator[Generator]:
+    """Those that run, and masks; what cannot run hides no other (systemd src/shared/exec-util.c, ``do_execute``)."""
     for directory, manager in _GENERATORS.items():
         chosen: dict[str, str] = {}
-        for root in _GENERATOR_ROOTS:
+        for root in reversed(_GENERATOR_ROOTS):
             for name in tree.names(f"{root}/systemd/{directory}"):
-                chosen.setdefault(name, f"{root}/systemd/{directory}/{name}")
+                path = f"{root}/systemd/{directory}/{name}"
+                if name not in chosen or is_mask(tree, path) or _runs(tree, path):
+                    chosen[name] = path
         for name, path in sorted(chosen.items()):
-            node = tree.find(path)
-            runs = node is not None and node.is_file and bool(node.mode & 0o111)
-            yield Generator(name=name, path=path, manager=manager, masked=is_mask(tree, path) or not runs)
+            masked = is_mask(tree, path) or not _runs(tree, path)
+            yield Generator(name=name, path=path, manager=manager, masked=masked)
+
+
+def _runs(tree: FileTree, path: str) -> bool:
+    node = tree.find(path)
+    return node is not None and node.is_file and bool(node.mode & 0o111)
 
 
 def _presets(tree: FileTree) -> Iterator[PresetRule]:
     for path in drop_ins(tree, "systemd/system-preset", ".preset"):
-        for origin, text in statements(tree, path, "#;"):
+        for origin, text in statements(tree, path, commented):
             words = text.split()
             if len(words) > 1 and words[0] in _ACTIONS:
                 yield PresetRule(action=_ACTIONS[words[0]], pattern=words[1], origin=origin)
@@ -115,7 +138,7 @@ def _configuration(tree: FileTree) -> Iterator[DaemonConfiguration]:
 
 def _one(tree: FileTree, directory: str, name: str) -> DaemonConfiguration:
     paths = [f"{root}/{directory}/{name}" for root in CONFIGURATION_ROOTS]
-    main = [path for path in paths if tree.find(path) is not None][:1]
+    main = [path for path in paths if is_read(tree, path)][:1]
     used = tuple(path for path in main if not is_mask(tree, path))
     used += ordered(tree, [f"{path}.d" for path in paths], ".conf")
     held = merged([setting for path in used for setting in settings(tree, path)])

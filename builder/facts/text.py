@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from builder.facts.syntax import assignments, joined_lines
+from builder.facts.syntax import assignments, plain_lines
+from builder.facts.unit_values import split
 from policies.facts import Origin, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from builder.facts.tree import FileTree
 
+    Lines = Callable[[FileTree, str], Iterator[tuple[int, str]]]
 
-def statements(tree: FileTree, path: str, comments: str = "#") -> Iterator[tuple[Origin, str]]:
-    """Lines that are neither empty nor comments, stripped; a backslash at the end joins the next line."""
-    for line, text in joined_lines(tree, path, comments):
+# Settings whose words may be quoted and escaped, and that controls look into.
+_WORDS: Final = frozenset(
+    {
+        "BindPaths", "BindReadOnlyPaths", "DefaultEnvironment", "Environment", "ExtensionDirectories",
+        "ExtensionImages", "ManagerEnvironment", "MountImages", "PassEnvironment",
+    }
+)  # fmt: skip
+_QUOTING: Final = frozenset("\"'\\")
+
+
+def statements(tree: FileTree, path: str, lines: Lines = plain_lines) -> Iterator[tuple[Origin, str]]:
+    """What a file says, line by line, as the program reads it whose ``lines`` these are."""
+    for line, text in lines(tree, path):
         yield Origin(path=path, line=line), text
 
 
+def commented(tree: FileTree, path: str) -> Iterator[tuple[int, str]]:
+    """Lines of a file of systemd's in which ";" begins a comment, too."""
+    return plain_lines(tree, path, "#;")
+
+
 def settings(tree: FileTree, path: str) -> Iterator[Setting]:
-    """The assignments of an INI file (systemd.syntax(7)), with empty ones; what is neither is passed over."""
+    """The assignments of an INI file (systemd.syntax(7)), with empty ones; what is neither is passed over.
+
+    Lists of words stand without quotes and escapes, as the manager takes them.
+    """
     for item in assignments(tree, path):
-        yield Setting(section=item.section, key=item.key, value=item.value, origin=Origin(path=path, line=item.line))
+        is_spelled = item.key in _WORDS and not _QUOTING.isdisjoint(item.value)
+        value = " ".join(split(item.value)) if is_spelled else item.value
+        yield Setting(section=item.section, key=item.key, value=value, origin=Origin(path=path, line=item.line))
 
 
 def merged(assignments: Sequence[Setting], never_reset: frozenset[str] = frozenset()) -> tuple[Setting, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from builder.image.initrd import Initrd
 
 _EMPTY: Final = memoryview(b"")
+_PIECE: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,10 @@ class FileTree:
         """The node that ``path`` leads to, symbolic links followed inside the tree; None if there is none."""
         found = chase(path, self._target)
         return None if found is None else self.nodes.get(found)
+
+    def real(self, path: str) -> str | None:
+        """Where a path leads, links followed, whether or not there is anything; None for one that leads nowhere."""
+        return chase(path, self._target)
 
     def names(self, directory: str) -> tuple[str, ...]:
         """Sorted names in the directory that a path leads to; none if there is no such directory."""
@@ -133,9 +138,13 @@ def directory_tree(top: Path) -> FileTree:
 
     Raises OSError for what cannot be read: a file that nobody looked at is no good file.
     """
-    paths = [top]
-    for directory, directories, files in os.walk(top, onerror=_raise):
-        paths += [top.__class__(directory, name) for name in (*directories, *files)]
+    paths, pending = [top], [top]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                path = top.__class__(entry.path)
+                paths.append(path)
+                pending += [path] if entry.is_dir(follow_symlinks=False) else []
         if len(paths) > MAX_FILES:
             raise InvalidInputError(f"there are more than {MAX_FILES} files in {top}")
     return _tree(_disk_node(top, path) for path in paths)
@@ -197,8 +206,14 @@ def _disk_node(top: Path, path: Path) -> Node:
         xattrs=tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in sorted(names)),
         target=_text(str(path.readlink())) if stat.S_ISLNK(status.st_mode) else None,
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else None,
-        pieces=lambda: iter((memoryview(path.read_bytes()),)),
+        pieces=lambda: _read_pieces(path),
     )
+
+
+def _read_pieces(path: Path) -> Iterator[memoryview]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield memoryview(piece)
 
 
 def _text(name: str) -> str:
@@ -208,7 +223,3 @@ def _text(name: str) -> str:
 
 def _constant(content: memoryview) -> Callable[[], Iterator[memoryview]]:
     return lambda: iter((content,))
-
-
-def _raise(error: OSError) -> None:
-    raise error

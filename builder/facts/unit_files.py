@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from builder.facts.syntax import is_mask, ordered
+from builder.facts.counting import is_mask, is_unit
+from builder.facts.syntax import ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from builder.facts.tree import FileTree
 
@@ -29,6 +30,8 @@ TYPES: Final = frozenset(
 )
 _DEPENDENCY_DIRECTORIES: Final = {".wants": "Wants", ".requires": "Requires", ".upholds": "Upholds"}
 _MAX_ALIASES: Final = 16
+# Types whose units the manager or a generator makes without a file in the image.
+_MADE: Final = frozenset({"device", "mount", "swap", "slice", "scope"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,15 @@ class DependencyLink:
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """The unit files of a tree. ``entries`` has every path per name, by precedence."""
+    """The unit files of a tree. ``entries`` has every path per name, by precedence.
+
+    ``passed_over`` are those that systemd does not take for a unit, and that stand before one that it takes.
+    """
 
     tree: FileTree
     entries: Mapping[str, tuple[str, ...]]
     links: tuple[DependencyLink, ...]
+    passed_over: tuple[str, ...] = ()
 
     @cached_property
     def alias_of(self) -> dict[str, str]:
@@ -104,15 +111,45 @@ class UnitFiles:
 
     def drop_ins(self, name: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
         """The drop-in files of a unit in the order in which they apply."""
-        names = [part for own in (name, *aliases) for part in _drop_in_names(own)]
+        names = [part for own in (name, *aliases) for part in drop_in_names(own)]
         present = [part for part in names if part in self._drop_in_directories]
         directories = [f"{directory}/{part}.d" for directory in DIRECTORIES for part in present]
         return ordered(self.tree, directories, ".conf")
 
     @cached_property
+    def links_of(self) -> Mapping[str, tuple[DependencyLink, ...]]:
+        """The links of each directory of dependencies, by the name before its suffix."""
+        found: dict[str, list[DependencyLink]] = {}
+        for link in self.links:
+            found.setdefault(link.unit, []).append(link)
+        return {name: tuple(links) for name, links in found.items()}
+
+    @cached_property
+    def extended(self) -> frozenset[str]:
+        """Units that have a directory of drop-ins or dependencies of their own, whether or not they have a file.
+
+        Generators, the kernel and the manager make units without one in the image, and others name an instance first.
+        A directory for all units of a type that may be so, such as mount.d, stands for "-.mount" here.
+        """
+        own = {f"-.{name}" if name in _MADE else name for name in self._own}
+        return frozenset(self.resolve(name) for name in own if is_unit_name(name))
+
+    def is_there(self, name: str) -> bool:
+        """Whether anything in the image is about this unit besides what is for all of its type."""
+        own = (*drop_in_names(name),)[:-1]
+        return bool(self.paths(name)) or name in self.extended or not self._own.isdisjoint(own)
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return self._drop_in_directories | self.links_of.keys()
+
+    @cached_property
     def _drop_in_directories(self) -> frozenset[str]:
         return frozenset(
-            name[:-2] for directory in DIRECTORIES for name in self.tree.names(directory) if name.endswith(".d")
+            name[:-2]
+            for directory in DIRECTORIES
+            for name in self.tree.names(directory)
+            if name.endswith(".d") and self.tree.names(f"{directory}/{name}")
         )
 
 
@@ -132,7 +169,23 @@ def find_units(tree: FileTree) -> UnitFiles:
                     link = DependencyLink(stem, kind, other, f"{directory}/{name}/{other}")
                     links.setdefault((stem, kind, other), link)
     valid = (link for link in links.values() if is_unit_name(link.other) and not is_mask(tree, link.path))
-    return UnitFiles(tree, {name: tuple(paths) for name, paths in sorted(entries.items())}, tuple(valid))
+    counting, passed_over = _counting(tree, entries)
+    return UnitFiles(tree, counting, tuple(valid), passed_over)
+
+
+def _counting(
+    tree: FileTree, entries: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """The entries that count, or all where none does, and those passed over before one that counts."""
+    folders = frozenset(node.path for node in map(tree.find, DIRECTORIES) if node is not None)
+    kept: dict[str, tuple[str, ...]] = {}
+    passed_over: list[str] = []
+    for name, paths in sorted(entries.items()):
+        units = tuple(path for path in paths if is_unit(tree, path, folders, entries))
+        kept[name] = units or tuple(paths)
+        if units:
+            passed_over += paths[: paths.index(units[0])]
+    return kept, tuple(passed_over)
 
 
 def _directories(tree: FileTree) -> Iterator[str]:
@@ -164,15 +217,22 @@ def instantiate(template: str, instance: str) -> str:
     return f"{stem}{instance}.{suffix}" if stem.endswith("@") else template
 
 
-def _drop_in_names(name: str) -> Iterator[str]:
-    """Names whose ``.d`` directories hold drop-ins for a unit, the most specific first."""
+def drop_in_names(name: str) -> Iterator[str]:
+    """Names whose directories hold drop-ins and dependencies for a unit, the most specific first, its type last.
+
+    systemd src/shared/dropin.c, ``unit_file_find_dirs``: of a-b@i.service those of the template and what begins so,
+    a-.service, and then the same for a-@i.service.
+    """
     yield name
-    template, instance = template_of(name)
-    if template is not None and instance is not None:
-        yield template
-    stem, _, suffix = (template or name).rpartition(".")
-    prefix = stem.removesuffix("@")
+    stem, _, suffix = name.rpartition(".")
+    prefix, at, instance = stem.partition("@")
     parts = prefix.split("-")
-    for count in range(len(parts) - 1, 0, -1):
-        yield f"{'-'.join(parts[:count])}-.{suffix}"
+    beginnings = [f"{'-'.join(parts[:count])}-" for count in range(len(parts) - 1, 0, -1)]
+    if instance:
+        yield f"{prefix}@.{suffix}"
+    yield from (f"{beginning}.{suffix}" for beginning in beginnings)
+    for beginning in beginnings if at else ():
+        if instance:
+            yield f"{beginning}@{instance}.{suffix}"
+        yield f"{beginning}@.{suffix}"
     yield suffix

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
+from builder.facts.environment import file_variables
 from builder.facts.text import merged, settings
-from builder.facts.unit_files import instantiate, template_of
-from builder.facts.unit_values import commands, expand
+from builder.facts.unit_files import drop_in_names, instantiate, is_unit_name, template_of
+from builder.facts.unit_values import commands, expand, known, substituted
 from policies.facts import Credential, Edge, Listen, Origin, Program, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from builder.facts.unit_files import UnitFiles
     from policies.facts import Setting
     from policies.facts.systemd import ListenFamily
 
 # systemd.unit(5): what starts the other unit together with, or because of, this one.
-PULLING: Final = frozenset({"Wants", "Requires", "BindsTo", "Upholds", "Sockets", "activates", "default"})
+PULLING: Final = frozenset({"Wants", "Requires", "BindsTo", "Upholds", "Sockets", "activates", "default", "systemctl"})
 _DEPENDENCIES: Final = frozenset({"Wants", "Requires", "Requisite", "BindsTo", "Upholds", "OnFailure", "OnSuccess"})
 # Dependencies can only be added to: an empty assignment does not take them away.
 _NEVER_RESET: Final = _DEPENDENCIES | {"After", "Before", "Conflicts", "PartOf"}
@@ -42,7 +45,15 @@ def read_unit(files: UnitFiles, name: str) -> Unit:
     path = None if masked_by or not paths else paths[0]
     drop_in_files = () if masked_by else files.drop_ins(name, aliases)
     read = [item for file in (*([path] if path else ()), *drop_in_files) for item in settings(files.tree, file)]
-    held = merged(read, _NEVER_RESET)
+    raw = merged(read, _NEVER_RESET)
+    held = tuple(_known(setting, name) for setting in raw)
+    from_files = tuple(
+        variable
+        for setting in held
+        if setting.key == "EnvironmentFile"
+        for variable in file_variables(files.tree, setting.value)
+    )
+    programs = tuple(_programs(raw, name, _variables(held) | {item.key: item.value for item in from_files}))
     template, instance = template_of(name)
     kind = name.rpartition(".")[2]
     return Unit(
@@ -57,12 +68,17 @@ def read_unit(files: UnitFiles, name: str) -> Unit:
         instance=instance,
         enabled_by=tuple(sorted(_enabling(files, name, aliases))),
         settings=held,
-        edges=() if masked_by else tuple(_edges(files, name, aliases, held)),
-        programs=tuple(_programs(held)),
+        file_variables=from_files,
+        edges=() if masked_by else (*_edges(files, name, aliases, held), *_asked_for(programs)),
+        programs=programs,
         listens=tuple(_listens(held)) if kind == "socket" else (),
         credentials=tuple(_credentials(held)),
         pulled_in_by=None,
     )
+
+
+def _known(setting: Setting, name: str) -> Setting:
+    return replace(setting, value=known(setting.value, name)) if "%" in setting.value else setting
 
 
 def _enabling(files: UnitFiles, name: str, aliases: tuple[str, ...]) -> Iterator[str]:
@@ -72,9 +88,8 @@ def _enabling(files: UnitFiles, name: str, aliases: tuple[str, ...]) -> Iterator
 
 
 def _edges(files: UnitFiles, name: str, aliases: tuple[str, ...], held: tuple[Setting, ...]) -> Iterator[Edge]:
-    names = {name, *aliases, template_of(name)[0]}
-    for link in files.links:
-        if link.unit in names:
+    for part in dict.fromkeys(part for own in (name, *aliases) for part in drop_in_names(own)):
+        for link in files.links_of.get(part, ()):
             other = instantiate(link.other, template_of(name)[1] or "")
             yield Edge(kind=link.kind, unit=other, origin=Origin(path=link.path, line=None))
     for setting in held:
@@ -89,6 +104,17 @@ def _edges(files: UnitFiles, name: str, aliases: tuple[str, ...], held: tuple[Se
     if kind in _DEFAULT_DEPENDENCIES and _last(held, "Unit", "DefaultDependencies") not in _NO:
         yield Edge(kind="default", unit="sysinit.target", origin=own)
     yield from _activated(name, kind, held, own)
+
+
+def _asked_for(programs: tuple[Program, ...]) -> Iterator[Edge]:
+    """The units that a unit has systemctl start."""
+    for program in programs:
+        if program.path.rpartition("/")[2] == "systemctl" and "stop" not in program.arguments:
+            yield from (
+                Edge(kind="systemctl", unit=word, origin=program.origin)
+                for word in program.arguments
+                if is_unit_name(word)
+            )
 
 
 def _activated(name: str, kind: str, held: tuple[Setting, ...], own: Origin) -> Iterator[Edge]:
@@ -112,17 +138,30 @@ def _last(held: tuple[Setting, ...], section: str, key: str) -> str:
     return values[-1] if values else ""
 
 
-def _programs(held: tuple[Setting, ...]) -> Iterator[Program]:
-    for setting in held:
+def _variables(held: tuple[Setting, ...]) -> dict[str, str]:
+    """The variables of Environment=; a word without "=" is more of the value before it."""
+    found: dict[str, str] = {}
+    name = ""
+    for word in (word for setting in held if setting.key == "Environment" for word in setting.value.split()):
+        key, equals, value = word.partition("=")
+        name = key if equals else name
+        found[name] = value if equals else f"{found.get(name, '')} {word}"
+    return found
+
+
+def _programs(raw: tuple[Setting, ...], name: str, variables: Mapping[str, str]) -> Iterator[Program]:
+    for setting in raw:
         if not setting.key.startswith("Exec") or setting.section == "Unit" or setting.key == "ExecSearchPath":
             continue
-        for words in commands(setting.value):
+        for split in commands(setting.value):
+            words = [known(word, name) for word in split]
             bare = words[0].lstrip("@-:+!|")
+            prefixes = words[0][: len(words[0]) - len(bare)]
             yield Program(
                 setting=setting.key,
-                prefixes=words[0][: len(words[0]) - len(bare)],
+                prefixes=prefixes,
                 path=bare,
-                arguments=tuple(words[1:]),
+                arguments=tuple(words[1:] if ":" in prefixes else substituted(words[1:], variables)),
                 origin=setting.origin,
             )
 
@@ -135,7 +174,7 @@ def _listens(held: tuple[Setting, ...]) -> Iterator[Listen]:
 
 
 def _family(address: str) -> ListenFamily:
-    if address.startswith(("/", "@", "%")):
+    if address.startswith(("/", "@")):
         return "unix"
     return "vsock" if address.startswith("vsock") else "inet"
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
-_U16_BE = struct.Struct(">H")
-_U32_BE = struct.Struct(">I")
-_U64_BE = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,18 +82,6 @@ class BinaryView:
     def u64(self, offset: int) -> int:
         """The little-endian 64 bit number at ``offset``."""
         return self._number(_U64, offset)
-
-    def u16be(self, offset: int) -> int:
-        """The big-endian 16 bit number at ``offset``."""
-        return self._number(_U16_BE, offset)
-
-    def u32be(self, offset: int) -> int:
-        """The big-endian 32 bit number at ``offset``."""
-        return self._number(_U32_BE, offset)
-
-    def u64be(self, offset: int) -> int:
-        """The big-endian 64 bit number at ``offset``."""
-        return self._number(_U64_BE, offset)
 
     def unpack(self, layout: struct.Struct, offset: int = 0) -> tuple[Any, ...]:
         """The fields of a fixed structure at ``offset``; the types are those that ``layout`` asks for."""

@@ -20,6 +20,9 @@ ELF_MAGIC: Final = b"\x7fELF"
 _TYPES: Final[dict[int, Literal["executable", "shared", "core"]]] = {2: "executable", 3: "shared", 4: "core"}
 _RELOCATABLE: Final = 1
 _MACHINES: Final = {62: "x86-64", 183: "aarch64", 3: "i386", 40: "arm", 243: "riscv"}
+# Bits of machines that have one class. Of e_ident, Linux looks at the magic only (fs/binfmt_elf.c, load_elf_binary): it
+# goes by e_type and e_machine (elf_check_arch), and reads the rest as that machine's.
+_CLASSES: Final = {62: 64, 183: 64, 3: 32, 6: 32, 40: 32}
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
 _NOTE_BUILD_ID: Final = ("GNU", 3)
@@ -41,7 +44,10 @@ class Dlopen:
 
 @dataclass(frozen=True, slots=True)
 class ElfFile:
-    """What an ELF file states. ``problem`` tells what is wrong with it; then the other fields are those read before."""
+    """What an ELF file states. ``problem`` tells what is wrong with it; then the other fields are those read before.
+
+    ``starts`` is whether it has an entry point: kernel or dynamic linker can run it, whatever else it says to be.
+    """
 
     machine: str = "unknown"
     type: Literal["executable", "shared", "core", "other"] = "other"
@@ -53,6 +59,7 @@ class ElfFile:
     build_id: str | None = None
     dlopen: tuple[Dlopen, ...] = ()
     packaged_as: str | None = None
+    starts: bool = False
     problem: str | None = None
 
 
@@ -69,24 +76,46 @@ def parse_elf(content: memoryview) -> ElfFile | None:
     found: dict[str, Any] = {}
     try:
         view = BinaryView.of(content, "ELF file")
-        bits, order = view.u8(4), view.u8(5)
-        if order != 1 or bits not in {1, 2}:
-            return ElfFile(problem="it is not little-endian 32 or 64 bit")
         kind, machine = view.u16(16), view.u16(18)
         if kind == _RELOCATABLE:
             return None
+        is_64 = _is_64(view, machine)
         found |= {"type": _TYPES.get(kind, "other"), "machine": _MACHINES.get(machine, f"machine-{machine}")}
-        segments = tuple(_segments(view, is_64=bits == 2))  # noqa: PLR2004 -- ELFCLASS64
-        for segment in segments:
-            if segment.kind == _PT_INTERP:
-                found["interpreter"] = _string(view, segment.offset, segment.offset + segment.size)
-            elif segment.kind == _PT_NOTE:
-                _read_notes(view.view(segment.offset, min(segment.size, _MAX_NOTES)), found)
-            elif segment.kind == _PT_DYNAMIC:
-                _read_dynamic(view, segment, segments, found, is_64=bits == 2)  # noqa: PLR2004
+        found["starts"] = (view.u64(24) if is_64 else view.u32(24)) != 0
+        segments = tuple(_segments(view, is_64=is_64))
     except MalformedImageError as error:
-        found["problem"] = str(error)
+        return ElfFile(**found, problem=str(error))
+    for segment in segments:
+        try:
+            _read_segment(view, segment, segments, found, is_64=is_64)
+        except MalformedImageError as error:
+            found.setdefault("problem", str(error))
     return ElfFile(**found)
+
+
+def is_relocatable(head: memoryview) -> bool:
+    """Whether a file that begins so is an object to be linked, such as a kernel module (e_type; little-endian)."""
+    return bytes(head[16:18]) == _RELOCATABLE.to_bytes(2, "little")
+
+
+def _is_64(view: BinaryView, machine: int) -> bool:
+    if machine in _CLASSES:
+        return _CLASSES[machine] == 64  # noqa: PLR2004 -- bits
+    bits, order = view.u8(4), view.u8(5)
+    if order != 1 or bits not in {1, 2}:
+        raise view.error(4, "it is not little-endian 32 or 64 bit")
+    return bits == 2  # noqa: PLR2004 -- ELFCLASS64
+
+
+def _read_segment(
+    view: BinaryView, segment: _Segment, segments: tuple[_Segment, ...], found: dict[str, Any], *, is_64: bool
+) -> None:
+    if segment.kind == _PT_INTERP:  # load_elf_binary takes the first
+        found.setdefault("interpreter", _string(view, segment.offset, segment.offset + segment.size))
+    elif segment.kind == _PT_NOTE:
+        _read_notes(view.view(segment.offset, min(segment.size, _MAX_NOTES)), found)
+    elif segment.kind == _PT_DYNAMIC:
+        _read_dynamic(view, segment, segments, found, is_64=is_64)
 
 
 def _segments(view: BinaryView, *, is_64: bool) -> Iterator[_Segment]:
@@ -108,11 +137,15 @@ def _read_dynamic(
 ) -> None:
     layout = struct.Struct("<qQ" if is_64 else "<iI")
     size = min(segment.size, _MAX_DYNAMIC) // layout.size * layout.size
+    # glibc elf/rtld.c goes by the address, and reads on to DT_NULL.
+    place = _offset_of(view, segment.address, segments)
     entries = []
-    for tag, value in layout.iter_unpack(view.slice(segment.offset, size)):
+    for tag, value in layout.iter_unpack(view.slice(place, size)):
         if tag == 0:
             break
         entries.append((tag, value))
+    else:
+        raise view.error(place, "its dynamic section has no end")
     values = dict(entries)
     if _DT_STRTAB not in values:
         return
@@ -128,7 +161,7 @@ def _offset_of(view: BinaryView, address: int, segments: tuple[_Segment, ...]) -
     for segment in segments:
         if segment.kind == _PT_LOAD and segment.address <= address < segment.address + segment.size:
             return segment.offset + address - segment.address
-    raise view.error(0, f"the address {address:#x} of its strings is in no segment")
+    raise view.error(0, f"the address {address:#x} of its dynamic section or its strings is in no segment")
 
 
 def _read_notes(notes: BinaryView, found: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ NAMES: Final = {LZ4: "LZ4", LZMA: "MicroLZMA", DEFLATE: "DEFLATE", ZSTD: "zstd"}
 # Z_EROFS_PCLUSTER_MAX_DSIZE: no cluster decodes to more, so neither does a bomb.
 MAX_DECODED: Final = 12 << 20
 _ZSTD_MAX_WINDOW: Final = 16 << 20
+_ZSTD_UNKNOWN: Final = -1
+_ZSTD: Final = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW)
 _LZMA_MIN_DICTIONARY: Final = 4096
 _LZMA_PROPERTIES: Final = 9 * 5 * 5
 
@@ -59,6 +61,12 @@ def _deflate(data: bytes, length: int) -> bytes:
 
 
 def _zstd(data: bytes, length: int) -> bytes:
+    """In one go where the frame says to be of this length, or nothing; then it cannot make more of itself."""
+    if zstandard.frame_content_size(data) in {_ZSTD_UNKNOWN, length}:
+        try:
+            return _ZSTD.decompress(data, max_output_size=length)
+        except zstandard.ZstdError:  # it has more in it than is wanted, or is broken: the stream tells
+            pass
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW)
     with decompressor.stream_reader(data) as reader:
         return reader.read(length)

@@ -18,12 +18,14 @@ from builder.image.ext4_layout import (
     read_inode,
 )
 from builder.image.ext4_xattr import inline_data, read_xattrs
-from builder.image.filesystem import MAX_PATH, FileEntry, bounded_attributes, find_in_tree, join, walk_tree
+from builder.image.filesystem import join
+from builder.image.inode_tree import InodeTree, link_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.image.binary import BinaryView
+    from builder.image.filesystem import Xattrs
 
 # Documentation/filesystems/ext4/directory.rst, "ftype"
 _FILE_TYPES: Final = {
@@ -43,7 +45,7 @@ _SECTOR: Final = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ext4:
+class Ext4(InodeTree[Ext4Inode]):
     """An image to read from; made by :func:`open_ext4`."""
 
     volume: Ext4Volume
@@ -53,42 +55,26 @@ class Ext4:
         """What the format is called, whichever of the three it is."""
         return "ext4"
 
-    def entries(self) -> Iterator[FileEntry]:
-        """All files, a directory before what is in it, in the order of the disk.
+    @property
+    def image(self) -> BinaryView:
+        """See InodeTree."""
+        return self.volume.image
 
-        Raises MalformedImageError for what breaks the format, for directories that are in two places, and for files
-        and attributes that together are far larger than the image.
-        """
-        image = self.volume.image
-        budget = max(len(image) * _MAX_EXPANSION, _MIN_BUDGET)
-        entries = (self._entry(path, inode) for path, inode in walk_tree(self._root(), self._children, budget))
-        return bounded_attributes(entries, len(image), image.structure)
+    @property
+    def budget(self) -> int:
+        """See InodeTree."""
+        return max(len(self.image) * _MAX_EXPANSION, _MIN_BUDGET)
 
-    def entry(self, path: str) -> FileEntry | None:
-        """The file at ``path``, symbolic links not followed, or None if there is none."""
-        inode = find_in_tree(self._root(), self._children, path)
-        return None if inode is None else self._entry(path.strip("/"), inode)
-
-    def _root(self) -> Ext4Inode:
+    def root(self) -> Ext4Inode:
+        """See InodeTree."""
         return read_inode(self.volume, ROOT_INODE)
 
-    def _entry(self, path: str, inode: Ext4Inode) -> FileEntry:
-        is_file, is_link = stat.S_ISREG(inode.mode), stat.S_ISLNK(inode.mode)
-        return FileEntry(
-            path=path,
-            inode=inode.number,
-            mode=inode.mode,
-            uid=inode.uid,
-            gid=inode.gid,
-            size=inode.size if is_file else 0,
-            mtime=inode.mtime,
-            xattrs=read_xattrs(self.volume, inode),
-            target=self._target(inode) if is_link else None,
-            device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
-            pieces=lambda: self._pieces(inode),
-        )
+    def xattrs(self, inode: Ext4Inode) -> Xattrs:
+        """See InodeTree."""
+        return read_xattrs(self.volume, inode)
 
-    def _pieces(self, inode: Ext4Inode) -> Iterator[memoryview]:
+    def pieces(self, inode: Ext4Inode) -> Iterator[memoryview]:
+        """See InodeTree."""
         if not inode.flags & FLAG_INLINE_DATA:
             yield from mapped_pieces(self.volume, inode)
             return
@@ -99,27 +85,25 @@ class Ext4:
         if inode.size > len(first):
             yield second[: inode.size - len(first)]
 
-    def _target(self, inode: Ext4Inode) -> str:
-        if not 0 < inode.size < MAX_PATH:
-            raise inode.error(f"a symbolic link has {inode.size} bytes")
+    def target(self, inode: Ext4Inode) -> str:
+        """See InodeTree."""
+        return link_target(inode, lambda: self._target(inode))
+
+    def _target(self, inode: Ext4Inode) -> bytes:
         if inode.flags & FLAG_INLINE_DATA:
-            target = bytes(join(self._pieces(inode)))
-        elif self._has_blocks(inode) != (inode.size >= _FAST_LINK):
+            return bytes(join(self.pieces(inode)))
+        if self._has_blocks(inode) != (inode.size >= _FAST_LINK):
             # The kernel goes by the one or by the other, depending on its version (ext4_inode_is_fast_symlink).
             raise inode.error(f"a symbolic link of {inode.size} bytes takes {inode.sectors} sectors")
-        elif inode.size < _FAST_LINK:
-            target = inode.block.read(0, inode.size)
-        else:
-            target = bytes(join(mapped_pieces(self.volume, inode)))
-        if b"\0" in target:
-            raise inode.error("a symbolic link has a NUL in it")
-        return target.decode("utf-8", "surrogateescape")
+        if inode.size < _FAST_LINK:
+            return inode.block.read(0, inode.size)
+        return bytes(join(mapped_pieces(self.volume, inode)))
 
     def _has_blocks(self, inode: Ext4Inode) -> bool:
         return inode.sectors > (self.volume.superblock.block_size // _SECTOR if inode.acl_block else 0)
 
-    def _children(self, directory: Ext4Inode, parent: Ext4Inode) -> Iterator[tuple[str, Ext4Inode]]:
-        """The names in a directory and their inodes, without ``.`` and ``..``, which must say the truth."""
+    def children(self, directory: Ext4Inode, parent: Ext4Inode) -> Iterator[tuple[str, Ext4Inode]]:
+        """See InodeTree."""
         entries = list(names(self.volume, directory))
         if not starts_with_dots(entries, directory, parent):
             raise directory.error("it does not begin with '.' and '..', or they lead elsewhere")

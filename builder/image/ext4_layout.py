@@ -42,13 +42,16 @@ _SUPPORTED_READONLY: Final = 0x7F | 0x100 | 0x200 | _METADATA_CSUM | 0x1000 | 0x
 _CRC32C: Final = 1
 _BLOCK_BITS: Final = range(10, 17)
 _SMALL_INODE: Final = 128
+_HIGH_CHECKSUM_SIZE: Final = 4  # i_extra_isize and i_checksum_hi
 
 FLAG_EXTENTS: Final = 0x80000
 FLAG_EA_INODE: Final = 0x200000
 FLAG_INLINE_DATA: Final = 0x10000000
 FLAG_INDEX: Final = 0x1000
 _REFUSED_FLAGS: Final = {0x800: "encrypted", 0x40000000: "a directory that ignores case"}
-_INODE: Final = struct.Struct("<HHIIIIIHHII4x60sIIII")
+# struct ext4_inode without its checksum, and how the fields go on in inodes of more than 128 bytes.
+_INODE: Final = struct.Struct("<HHI8xI4xHHII64xIII4x5H2x")
+_LARGE_INODE: Final = struct.Struct("<HH4xI")
 _HINT_REPAIR: Final = "on a copy, run e2fsck -f, and check that"
 
 
@@ -91,7 +94,8 @@ class Ext4Volume:
 class Ext4Inode:
     """An inode. ``raw`` are its own bytes with the attributes in them, ``block`` the 60 bytes of block map or data.
 
-    ``sectors`` is what the inode says it takes, in its own unit; ``seed`` starts the checksums of what belongs to it.
+    ``sectors`` is what the inode says it takes, in its own unit; ``seed`` starts the checksums of what belongs to it,
+    None where there are none.
     """
 
     number: int
@@ -184,12 +188,20 @@ def read_inode(volume: Ext4Volume, number: int) -> Ext4Inode:
     place = volume.inode_tables[group] + index * superblock.inode_size
     raw = volume.image.named(structure).view(place, superblock.inode_size)
     (
-        mode, uid, size, _, _, mtime, _, gid, links, sectors, flags, _, generation, acl_block, size_high, _
+        mode, uid, size, mtime, gid, links, sectors, flags, generation, acl_block, size_high,
+        sectors_high, acl_high, uid_high, gid_high, checksum,
     ) = raw.unpack(_INODE)  # fmt: skip
-    extra_size = raw.u16(0x80) if superblock.inode_size > _SMALL_INODE else 0
+    is_large = superblock.inode_size > _SMALL_INODE
+    extra_size, checksum_high, mtime_extra = raw.unpack(_LARGE_INODE, _SMALL_INODE) if is_large else (0, 0, 0)
     if extra_size % 4 or extra_size > superblock.inode_size - _SMALL_INODE:
         raise raw.error(0x80, f"{extra_size} bytes of further fields do not fit in it")
-    seed = _inode_seed(raw, superblock, number, generation, extra_size)
+    seed = None
+    if superblock.seed is not None:
+        seed = crc32c(struct.pack("<II", number, generation), superblock.seed)
+        if extra_size >= _HIGH_CHECKSUM_SIZE:
+            check(raw, 0x7C, _inode_checksum(raw, seed, has_high=True), checksum | checksum_high << 16)
+        else:
+            check(raw, 0x7C, _inode_checksum(raw, seed, has_high=False) & 0xFFFF, checksum)
     for bit, name in _REFUSED_FLAGS.items():
         if flags & bit:
             raise raw.error(0x20, f"it is {name}, which is not supported")
@@ -197,19 +209,19 @@ def read_inode(volume: Ext4Volume, number: int) -> Ext4Inode:
         size |= size_high << 32
     mtime -= (mtime & 1 << 31) << 1  # signed
     if extra_size >= 0x8C - _SMALL_INODE:
-        mtime += (raw.u32(0x88) & 3) << 32
+        mtime += (mtime_extra & 3) << 32
     return Ext4Inode(
         number=number,
         raw=raw,
         mode=mode,
-        uid=uid | raw.u16(0x78) << 16,
-        gid=gid | raw.u16(0x7A) << 16,
+        uid=uid | uid_high << 16,
+        gid=gid | gid_high << 16,
         links=links,
         size=size,
         mtime=mtime,
         flags=flags,
-        sectors=sectors | raw.u16(0x74) << 32,
-        acl_block=acl_block | raw.u16(0x76) << 32,
+        sectors=sectors | sectors_high << 32,
+        acl_block=acl_block | acl_high << 32,
         extra_size=extra_size,
         seed=seed,
     )
@@ -259,20 +271,13 @@ def _checksum_seed(raw: BinaryView, incompat: int, readonly: int) -> int | None:
     return raw.u32(0x270) if incompat & _CSUM_SEED else crc32c(raw.slice(0x68, 16), SEED)
 
 
-def _inode_seed(raw: BinaryView, superblock: Ext4Superblock, number: int, generation: int, extra: int) -> int | None:
-    """The seed for what belongs to an inode, after its own checksum was compared."""
-    if superblock.seed is None:
-        return None
-    seed = crc32c(struct.pack("<II", number, generation), superblock.seed)
+def _inode_checksum(raw: BinaryView, seed: int, *, has_high: bool) -> int:
+    """The checksum of an inode, which covers all its bytes as if the checksum were zero."""
     covered = bytearray(raw.data)
-    has_high = extra >= 4  # noqa: PLR2004 -- i_extra_isize and i_checksum_hi
     covered[0x7C:0x7E] = bytes(2)
     if has_high:
         covered[0x82:0x84] = bytes(2)
-    computed = crc32c(covered, seed)
-    stated = raw.u16(0x7C) | (raw.u16(0x82) << 16 if has_high else 0)
-    check(raw, 0x7C, computed if has_high else computed & 0xFFFF, stated)
-    return seed
+    return crc32c(covered, seed)
 
 
 def _refuse_features(raw: BinaryView, incompat: int, readonly: int) -> None:

@@ -21,6 +21,7 @@ _MAX_FILE_SIZE = 0xFFFFFFFF
 _INFO_LEAD_SIGNATURE = 0x41615252
 _INFO_STRUCT_SIGNATURE = 0x61417272
 _INFO_FREE_COUNT = 488
+_INFO_NEXT_FREE = 492
 _INFO_UNKNOWN = 0xFFFFFFFF
 
 
@@ -53,6 +54,10 @@ def replace_file(volume: bytearray | memoryview, path: str, content: bytes | mem
     struct.pack_into("<HI", target, entry.entry_offset + 26, first & 0xFFFF, len(content))
     if info is not None and info.u32(_INFO_FREE_COUNT) != _INFO_UNKNOWN:
         struct.pack_into("<I", target, info.base + _INFO_FREE_COUNT, free_count)
+    # mtools leaves there the last cluster that it allocated: the one of the file, if it wrote the volume. With the new
+    # file's the volume is as if mtools had written that.
+    if info is not None and old and new and info.u32(_INFO_NEXT_FREE) == old[-1]:
+        struct.pack_into("<I", target, info.base + _INFO_NEXT_FREE, new[-1])
 
 
 def _used_clusters(fat: FatVolume) -> set[int]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from builder.image import dpkg
-from builder.image.detect import ErofsFileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from builder.image.cpio import CpioEntry
     from builder.image.erofs import Erofs
-    from builder.image.filesystem import FileSystem
+    from builder.image.filesystem import FileEntry, FileSystem, Xattrs
     from builder.image.initrd import Initrd
 
 Area = Literal["initrd", "root"]
@@ -60,15 +60,30 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Area:
-    """What an area needs to name the owners of its files."""
+    """An area, and what names the owners of its files."""
 
     name: Area
     owners: dict[str, str]
     versions: dict[str, str]
 
-    def owner(self, path: str, mode: int) -> tuple[str | None, str | None]:
-        package = None if stat.S_ISDIR(mode) else self.owners.get(path)
-        return package, None if package is None else self.versions.get(package)
+    def record(self, file: FileEntry | CpioEntry, sha256: str | None, xattrs: Xattrs = ()) -> FileRecord:
+        package = None if stat.S_ISDIR(file.mode) else self.owners.get(file.path)
+        return FileRecord(
+            area=self.name,
+            path=f"/{file.path}",
+            type=_TYPES[stat.S_IFMT(file.mode)],
+            mode=stat.S_IMODE(file.mode),
+            uid=file.uid,
+            gid=file.gid,
+            size=file.size,
+            mtime=file.mtime,
+            sha256=sha256,
+            xattrs=tuple((name, value.hex()) for name, value in xattrs),
+            target=file.target,
+            device=file.device,
+            package=package,
+            version=None if package is None else self.versions.get(package),
+        )
 
 
 def inventory(root: Erofs, initrd: Initrd) -> tuple[FileRecord, ...]:
@@ -77,6 +92,8 @@ def inventory(root: Erofs, initrd: Initrd) -> tuple[FileRecord, ...]:
     Owners are looked up in the dpkg database of the same area; without one nothing has an owner. Raises
     MalformedImageError for what breaks a format.
     """
+    from builder.image.detect import ErofsFileSystem  # noqa: PLC0415 -- readers that who reads an inventory need not
+
     return file_system_inventory(ErofsFileSystem(root), initrd)
 
 
@@ -84,12 +101,6 @@ def file_system_inventory(root: FileSystem, initrd: Initrd) -> tuple[FileRecord,
     """The same for a root on any file system that is read."""
     records = [*_initrd_records(initrd), *_root_records(root)]
     return tuple(sorted(records, key=lambda record: (record.area, record.path)))
-
-
-def image_packages(root: Erofs) -> tuple[dpkg.Package, ...]:
-    """The packages in the dpkg database of the root file system; none if it has no database."""
-    status = root.find(f"{dpkg.DATABASE}/status")
-    return () if status is None else dpkg.packages(root.content(status.inode))
 
 
 def _root_records(root: FileSystem) -> Iterator[FileRecord]:
@@ -103,23 +114,7 @@ def _root_records(root: FileSystem) -> Iterator[FileRecord]:
     for file in files:
         if file.is_file and file.inode not in digests:
             digests[file.inode] = _digest(file.pieces())
-        package, version = area.owner(file.path, file.mode)
-        yield FileRecord(
-            area=area.name,
-            path=f"/{file.path}",
-            type=_TYPES[stat.S_IFMT(file.mode)],
-            mode=stat.S_IMODE(file.mode),
-            uid=file.uid,
-            gid=file.gid,
-            size=file.size,
-            mtime=file.mtime,
-            sha256=digests[file.inode] if file.is_file else None,
-            xattrs=tuple((name, value.hex()) for name, value in file.xattrs),
-            target=file.target,
-            device=file.device,
-            package=package,
-            version=version,
-        )
+        yield area.record(file, digests[file.inode] if file.is_file else None, file.xattrs)
 
 
 def _initrd_records(initrd: Initrd) -> Iterator[FileRecord]:
@@ -129,23 +124,7 @@ def _initrd_records(initrd: Initrd) -> Iterator[FileRecord]:
         {entry.path: entry.content for entry in initrd.files if _is_database(entry.path, entry.mode)},
     )
     for entry in initrd.files:
-        package, version = area.owner(entry.path, entry.mode)
-        yield FileRecord(
-            area=area.name,
-            path=f"/{entry.path}",
-            type=_TYPES[stat.S_IFMT(entry.mode)],
-            mode=stat.S_IMODE(entry.mode),
-            uid=entry.uid,
-            gid=entry.gid,
-            size=entry.size,
-            mtime=entry.mtime,
-            sha256=_digest([entry.content]) if stat.S_ISREG(entry.mode) else None,
-            xattrs=(),
-            target=entry.target,
-            device=entry.device,
-            package=package,
-            version=version,
-        )
+        yield area.record(entry, _digest([entry.content]) if stat.S_ISREG(entry.mode) else None)
 
 
 def _is_database(path: str, mode: int) -> bool:

@@ -1,8 +1,14 @@
-"""LZ4 blocks (lz4_Block_format.md): sequences of literals and of matches in what was decoded so far."""
+"""LZ4 blocks (lz4_Block_format.md): sequences of literals and of matches in what was decoded so far.
+
+The library decodes whole blocks only. Where more is in a block than is wanted, or it is broken, the decoder here says
+so: it stops where the library would only fail (docs/decisions/0037-lz4-library.md).
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+from lz4.block import LZ4BlockError, decompress
 
 _MIN_MATCH: Final = 4
 
@@ -12,6 +18,14 @@ def decode(data: bytes, limit: int) -> tuple[bytes, bool]:
 
     Raises ValueError for a block that is broken before that.
     """
+    try:
+        return decompress(data, uncompressed_size=limit), True
+    except LZ4BlockError:
+        return decode_part(data, limit)
+
+
+def decode_part(data: bytes, limit: int) -> tuple[bytes, bool]:
+    """Like :func:`decode`, a sequence at a time."""
     output = bytearray()
     position = 0
     try:

@@ -57,7 +57,7 @@ def read_layout(disk: BinaryView) -> DiskLayout:
     try:
         if sector_size is not None:
             table = gpt.read_gpt(disk, sector_size)
-            found = tuple(_of_gpt(partition) for partition in table.partitions)
+            found = tuple(of_gpt(partition) for partition in table.partitions)
             problem = _mbr_problem(disk, sector_size)
             return DiskLayout("hybrid" if problem else "gpt", sector_size, found, boot_code, problem)
         if mbr.has_mbr(disk):
@@ -80,7 +80,8 @@ def _mbr_problem(disk: BinaryView, sector_size: int) -> MalformedImageError | No
     return None
 
 
-def _of_gpt(partition: gpt.Partition) -> DiskPartition:
+def of_gpt(partition: gpt.Partition) -> DiskPartition:
+    """An entry of a GPT, with the names of its flags."""
     bits = [bit for bit in range(64) if partition.attributes >> bit & 1]
     return DiskPartition(
         number=partition.number,

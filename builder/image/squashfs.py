@@ -6,12 +6,12 @@ stops looking for a name at the first one that is greater.
 
 from __future__ import annotations
 
-import stat
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from builder.image.filesystem import MAX_NAME, MAX_PATH, FileEntry, bounded_attributes, find_in_tree, walk_tree
+from builder.image.filesystem import MAX_NAME
+from builder.image.inode_tree import InodeTree, link_target
 from builder.image.squashfs_inode import SquashfsInode, file_pieces, read_inode
 from builder.image.squashfs_layout import Blocks, Cursor, SquashfsSuperblock, read_superblock
 from builder.image.squashfs_xattr import read_xattrs
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.image.binary import BinaryView
+    from builder.image.filesystem import Xattrs
 
 _HEADER: Final = struct.Struct("<III")
 _ENTRY: Final = struct.Struct("<HhHH")
@@ -32,7 +33,7 @@ _ZEROS: Final = memoryview(bytes(1 << 20))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Squashfs:
+class Squashfs(InodeTree[SquashfsInode]):
     """An image to read from; made by :func:`open_squashfs`."""
 
     superblock: SquashfsSuperblock
@@ -43,42 +44,30 @@ class Squashfs:
         """What the format is called."""
         return "squashfs"
 
-    def entries(self) -> Iterator[FileEntry]:
-        """All files, a directory before what is in it, in the order of the disk.
+    @property
+    def image(self) -> BinaryView:
+        """See InodeTree."""
+        return self.blocks.image
 
-        Raises MalformedImageError for what breaks the format, for directories that are in two places, and for files
-        and attributes that together are far larger than the image.
-        """
-        image = self.blocks.image
-        budget = max(len(image) * _MAX_EXPANSION, _MIN_BUDGET)
-        entries = (self._entry(path, inode) for path, inode in walk_tree(self._root(), self._children, budget))
-        return bounded_attributes(entries, len(image), image.structure)
+    @property
+    def budget(self) -> int:
+        """See InodeTree."""
+        return max(len(self.image) * _MAX_EXPANSION, _MIN_BUDGET)
 
-    def entry(self, path: str) -> FileEntry | None:
-        """The file at ``path``, symbolic links not followed, or None if there is none."""
-        inode = find_in_tree(self._root(), self._children, path)
-        return None if inode is None else self._entry(path.strip("/"), inode)
-
-    def _root(self) -> SquashfsInode:
+    def root(self) -> SquashfsInode:
+        """See InodeTree."""
         return read_inode(self.blocks, self.superblock, self.superblock.root)
 
-    def _entry(self, path: str, inode: SquashfsInode) -> FileEntry:
-        return FileEntry(
-            path=path,
-            inode=inode.number,
-            mode=inode.mode,
-            uid=inode.uid,
-            gid=inode.gid,
-            size=inode.size if stat.S_ISREG(inode.mode) else 0,
-            mtime=inode.mtime,
-            xattrs=read_xattrs(self.blocks, self.superblock, inode),
-            target=_target(inode) if stat.S_ISLNK(inode.mode) else None,
-            device=inode.device if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode) else None,
-            pieces=lambda: self._pieces(inode),
-        )
+    def xattrs(self, inode: SquashfsInode) -> Xattrs:
+        """See InodeTree."""
+        return read_xattrs(self.blocks, self.superblock, inode)
 
-    def _pieces(self, inode: SquashfsInode) -> Iterator[memoryview]:
-        """The data of a file, a piece per block."""
+    def target(self, inode: SquashfsInode) -> str:
+        """See InodeTree."""
+        return link_target(inode, lambda: inode.target)
+
+    def pieces(self, inode: SquashfsInode) -> Iterator[memoryview]:
+        """See InodeTree; a piece per block."""
         limit = self.superblock.block_size
         for piece in file_pieces(self.blocks, self.superblock, inode):
             if piece.is_fragment:
@@ -92,8 +81,8 @@ class Squashfs:
                 raise inode.error(f"a block has {len(data)} bytes of the {piece.length} that belong to the file")
             yield data
 
-    def _children(self, directory: SquashfsInode, _parent: SquashfsInode) -> Iterator[tuple[str, SquashfsInode]]:
-        """The names in a directory and their inodes."""
+    def children(self, directory: SquashfsInode, parent: SquashfsInode) -> Iterator[tuple[str, SquashfsInode]]:  # noqa: ARG002
+        """See InodeTree; no ``.`` and ``..`` are stored."""
         previous = b""
         for reference, kind, number, name in self._raw_entries(directory):
             if not 0 < len(name) <= MAX_NAME or b"/" in name or b"\0" in name or name in {b".", b".."}:
@@ -132,11 +121,3 @@ def open_squashfs(volume: BinaryView) -> Squashfs:
     # Nothing may lie behind the end that the image states: it is not part of it.
     image = volume.named("squashfs image").view(0, size)
     return Squashfs(superblock, Blocks(image, superblock.compression))
-
-
-def _target(inode: SquashfsInode) -> str:
-    if not 0 < inode.size < MAX_PATH:
-        raise inode.error(f"a symbolic link has {inode.size} bytes")
-    if b"\0" in inode.target:
-        raise inode.error("a symbolic link has a NUL in it")
-    return inode.target.decode("utf-8", "surrogateescape")

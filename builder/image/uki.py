@@ -26,7 +26,8 @@ _STUB = "systemd-stub"
 # is not known: a UKI for which it matters is refused.
 _LAST_PREFIX_MATCH = 254
 _FIRST_EXACT_MATCH = 257
-_PROFILES_SINCE = 257
+
+_INITRDS = (".ucode", ".initrd")
 
 # What systemd's own linker script and ours leave in a stub beside the payload.
 STUB_SECTIONS = frozenset(
@@ -63,6 +64,8 @@ SECTION_ORDER = (
     SectionRule(".efifw", since=258),
 )
 PAYLOAD_SECTIONS = frozenset(rule.name for rule in SECTION_ORDER)
+# Of these, those that the stub uses and does not measure.
+UNMEASURED_SECTIONS = frozenset(rule.name for rule in SECTION_ORDER if not rule.measured)
 # Of several sections of these names the stub takes the one that fits the device it runs on.
 DEVICE_DEPENDENT = frozenset({".dtbauto", ".efifw"})
 
@@ -105,6 +108,17 @@ class Uki:
     def content(self, name: str, profile: int = 0) -> memoryview | None:
         """The content of the section ``name``, or None where the stub finds none."""
         return next((section.content for section in self.sections(profile) if section.name == name), None)
+
+    def initrd(self, profile: int = 0) -> memoryview | None:
+        """What the stub hands to the kernel as its initrd, before anything from outside; None where it is nothing.
+
+        The kernel unpacks all of it into its root, .ucode as well (systemd src/boot/stub.c, ``initrds_combine``: in
+        this order, each padded to 4 bytes).
+        """
+        found = [section for name in _INITRDS if (section := self.content(name, profile)) is not None]
+        if len(found) <= 1:
+            return found[0] if found else None
+        return memoryview(b"".join(bytes(section) + bytes(-len(section) % 4) for section in found))
 
     def text(self, name: str, profile: int = 0) -> str | None:
         """The content of a text section up to its first NUL. Raises MalformedImageError if it is not UTF-8."""

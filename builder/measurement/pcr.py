@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 PCR_COUNT = 24
+# What a PCR holds on a machine that boots a UKI, in a few words; docs/reference/pcrs.md has sources.
+HOLDS: Final[Mapping[int, str]] = MappingProxyType({
+    0: "firmware code",
+    1: "firmware configuration",
+    2: "option ROMs",
+    3: "option ROM configuration",
+    4: "images that firmware loads",
+    5: "partition table",
+    6: "separator",
+    7: "Secure Boot variables, signer",
+    9: "command line, initrd",
+    11: "UKI sections, boot phases",
+    12: "what parameterises the UKI",
+    13: "system extensions",
+    14: "shim's state",
+    15: "machine identity",
+})  # fmt: skip
 
 
 class Bank(enum.StrEnum):

@@ -6,6 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
+from builder.definition.archives import OWN_ORIGIN
 from builder.errors import ToolFailedError
 
 if TYPE_CHECKING:
@@ -36,16 +37,26 @@ class ArchiveWatch:
 
 
 @contextlib.contextmanager
-def blame_archive(watch: ArchiveWatch, mirror: Mirror | None) -> Iterator[None]:
-    """Turn the failure of a tool into one that names the mirror, if the tool had trouble with it."""
+def blame_archive(watch: ArchiveWatch, *mirrors: Mirror | None) -> Iterator[None]:
+    """Turn the failure of a tool into one that names the mirror, if the tool had trouble with it.
+
+    Of several it is the one that the tool's words name, else the first.
+    """
     try:
         yield
     except ToolFailedError as error:
         if watch.trouble is None:
             raise
+        trouble = watch.trouble
+        # Without the scheme, since apt writes "file:/" for "file:///"; the longest, because the place of the security
+        # archive may begin as that of the main one.
+        named = [mirror for mirror in mirrors if mirror and mirror.url.partition("://")[2] in trouble]
+        mirror = max(named, key=lambda mirror: len(mirror.url)) if named else next(iter(mirrors), None)
         place = "mkosi's default archive" if mirror is None else f"{mirror.url} (from {mirror.origin})"
+        advice = "name a reachable Debian archive with --mirror or BEDPLATE_MIRROR"
+        if mirror is not None and mirror.origin == OWN_ORIGIN:
+            advice = "distribution.archives in image.yaml names its mirror and keys"
+        if "is expired" in trouble:
+            advice = "name a mirror that is up to date; allow_expired in distribution.archives accepts one that is not"
         log = f"; {error.hint}" if error.hint else ""
-        raise ToolFailedError(
-            f"packages cannot be had from {place}: {watch.trouble}",
-            hint=f"name a reachable Debian archive with --mirror or BEDPLATE_MIRROR{log}",
-        ) from error
+        raise ToolFailedError(f"packages cannot be had from {place}: {trouble}", hint=f"{advice}{log}") from error

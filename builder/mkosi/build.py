@@ -7,19 +7,21 @@ import json
 import re
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from builder.errors import InvalidInputError, ToolFailedError
-from builder.files import sha256_file
+from builder.mkosi.layers import DISK, ENGINE, LAYERS, packages_by_area
+from builder.mkosi.manifest import installed_packages, packages_added
 from builder.mkosi.prune_report import PruneReport, read_prune_reports
 from builder.process import run, run_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from builder.mkosi.layer_store import LayerUse
+    from builder.mkosi.layers import Layer
+    from builder.mkosi.manifest import InstalledPackage
     from builder.mkosi.toolchain import Toolchain
 
 SUMMARY_TIMEOUT: Final = 60.0
@@ -52,26 +54,26 @@ class Workspace:
         return self.packages / "cache/apt/archives" if self.archive is None else self.archive / "pool"
 
 
-class InstalledPackage(msgspec.Struct, frozen=True, order=True):
-    """A package that mkosi installed, and the SHA-256 (hex) of the .deb file it came from."""
+@dataclass(frozen=True, slots=True)
+class TreeSummary:
+    """What mkosi reads in a tree: the packages to install by image (DISK is the main one), the kernel's arguments."""
 
-    name: str
-    version: str
-    architecture: str
-    sha256: str
+    packages: Mapping[str, tuple[str, ...]]
+    command_line: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
     """What mkosi made: the unsigned disk, the packages that went into root and initrd, and what pruning did to both.
 
-    ``pruned`` is empty where the definition turned pruning off.
+    ``pruned`` is empty where the definition turned pruning off, ``layers`` where the whole tree was built in one run.
     """
 
     disk: Path
     packages: Mapping[str, tuple[InstalledPackage, ...]]
     pruned: Mapping[str, PruneReport]
     seconds: float
+    layers: tuple[LayerUse, ...] = ()
 
 
 def mkosi_command(toolchain: Toolchain, workspace: Workspace, *verb: str) -> tuple[str, ...]:
@@ -96,13 +98,12 @@ def mkosi_environment(toolchain: Toolchain) -> dict[str, str]:
     return {"PYTHONPATH": str(toolchain.python_path)}
 
 
-def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str, ...]]:
+def validate(toolchain: Toolchain, workspace: Workspace) -> TreeSummary:
     """Let mkosi read the tree and refuse whatever it does not know, before any package is downloaded.
 
-    The value is the packages that the tree asks for, by image ("root", "initrd"). Raises InvalidInputError that names
-    the unknown section or repeats mkosi's own words.
+    Raises InvalidInputError that names the unknown section or repeats mkosi's own words.
     """
-    for config in sorted(workspace.tree.rglob("mkosi.conf")):
+    for config in sorted((*workspace.tree.glob("*.conf"), *workspace.tree.glob("mkosi.images/*/mkosi.conf"))):
         # Only the section names are read here; mkosi repeats settings, which strict mode would refuse.
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True, delimiters=("=",))
         parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -112,8 +113,11 @@ def validate(toolchain: Toolchain, workspace: Workspace) -> dict[str, tuple[str,
                 raise InvalidInputError(
                     f"{config}: unknown section [{section}]", hint=f"mkosi knows {', '.join(_KNOWN_SECTIONS)}"
                 )
-    images = {image["Image"] or "root": image for image in json.loads(_summary(toolchain, workspace))["Images"]}
-    return {name: tuple(image["Packages"]) for name, image in images.items()}
+    images = {image["Image"] or DISK: image for image in json.loads(_summary(toolchain, workspace))["Images"]}
+    return TreeSummary(
+        packages={name: tuple(image["Packages"]) for name, image in images.items()},
+        command_line=tuple(images[DISK]["KernelCommandLine"]),
+    )
 
 
 def _summary(toolchain: Toolchain, workspace: Workspace) -> bytes:
@@ -141,10 +145,64 @@ def build(
     timeout: float,
     on_line: Callable[[str], None] | None = None,
 ) -> BuiltImage:
-    """Build the tree and return the disk image that mkosi left in the output directory as ``<stem>.raw``.
+    """Build the whole tree in one run and return the disk image that mkosi left in the output directory.
+
+    Raises ToolFailedError as ``run_mkosi`` does, and if mkosi does not leave the files it should.
+    """
+    seconds = run_mkosi(toolchain, workspace, (), log=log, timeout=timeout, on_line=on_line)
+    disk = require_output(workspace, f"{stem}.raw", log)
+    added: dict[str, tuple[InstalledPackage, ...]] = {}
+    for layer in LAYERS:
+        added[layer.name] = layer_packages(layer, workspace, added)
+    return BuiltImage(disk, packages_by_area(added), read_prune_reports(workspace.output), seconds)
+
+
+def layer_packages(
+    layer: Layer, workspace: Workspace, added: Mapping[str, tuple[InstalledPackage, ...]]
+) -> tuple[InstalledPackage, ...]:
+    """The packages that a layer added to those that it stands on, which ``added`` has by layer.
+
+    Raises ToolFailedError if mkosi did not leave what tells.
+    """
+    if not layer.parts:
+        return ()
+    if not layer.on:
+        return installed_packages(workspace.output / layer.manifest, workspace.debs)
+    below = [package for name in layer.on for package in added[name]]
+    return packages_added(workspace.output / layer.outputs[0], below, workspace.debs)
+
+
+def build_engine(
+    toolchain: Toolchain,
+    workspace: Workspace,
+    *,
+    log: Path,
+    timeout: float,
+    on_line: Callable[[str], None] | None = None,
+) -> tuple[InstalledPackage, ...]:
+    """Build the tree of an engine, and leave its root in the output directory; the packages that were installed.
+
+    Raises ToolFailedError as :func:`build` does.
+    """
+    run_mkosi(toolchain, workspace, (), log=log, timeout=timeout, on_line=on_line)
+    for name in ENGINE.outputs:
+        require_output(workspace, name, log)
+    return installed_packages(workspace.output / ENGINE.manifest, workspace.debs)
+
+
+def run_mkosi(
+    toolchain: Toolchain,
+    workspace: Workspace,
+    options: Sequence[str],
+    *,
+    log: Path,
+    timeout: float,
+    on_line: Callable[[str], None] | None = None,
+) -> float:
+    """Let mkosi build what is in the workspace's tree; the seconds it took.
 
     Raises ToolFailedError with mkosi's last lines and the log's path if mkosi fails, runs longer than ``timeout``
-    seconds, ignores a setting or does not leave the files it should.
+    seconds or ignores a setting.
     """
     unknown: list[str] = []
 
@@ -155,47 +213,21 @@ def build(
             on_line(line)
 
     seconds = run_logged(
-        mkosi_command(toolchain, workspace, "--force", "build"),
+        mkosi_command(toolchain, workspace, *options, "--force", "build"),
         timeout=timeout,
         log=log,
         env=mkosi_environment(toolchain),
         cwd=workspace.tree,
         on_line=watch,
     )
-    hint = f"the full log is {log}"
     if unknown:
-        raise ToolFailedError(f"a tool ignored a setting: {unknown[0].strip()}", hint=hint)
-    disk = workspace.output / f"{stem}.raw"
-    if not disk.is_file():
-        raise ToolFailedError(f"mkosi ended well but left no {disk.name}", hint=hint)
-    debs = _debs(workspace.debs)
-    packages = {
-        area: tuple(sorted(_installed(workspace.output / f"{manifest}.manifest", debs)))
-        for area, manifest in (("root", stem), ("initrd", "initrd"))
-    }
-    return BuiltImage(disk, packages, read_prune_reports(workspace.output), seconds)
+        raise ToolFailedError(f"a tool ignored a setting: {unknown[0].strip()}", hint=f"the full log is {log}")
+    return seconds
 
 
-def _installed(manifest: Path, debs: Mapping[tuple[str, str, str], Path]) -> Iterable[InstalledPackage]:
-    try:
-        document: dict[str, Any] = json.loads(manifest.read_bytes())
-        rows = [(row["name"], row["version"], row["architecture"]) for row in document["packages"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ToolFailedError(f"mkosi left no usable manifest {manifest.name}: {error}") from error
-    if not rows:
-        raise ToolFailedError(f"mkosi's manifest {manifest.name} lists no packages")
-    for row in rows:
-        if row not in debs:
-            raise ToolFailedError(f"the file that package {row[0]} {row[1]} ({row[2]}) came from is not there")
-        yield InstalledPackage(*row, sha256=sha256_file(debs[row]))
-
-
-def _debs(directory: Path) -> dict[tuple[str, str, str], Path]:
-    """The .deb files by (name, version, architecture); apt writes ":" of an epoch as %3a in file names."""
-    found = {}
-    for path in directory.glob("*.deb"):
-        parts = path.stem.split("_")
-        if len(parts) == 3:  # noqa: PLR2004 -- name_version_architecture (deb-name(7))
-            name, version, architecture = parts
-            found[name, version.replace("%3a", ":"), architecture] = path
-    return found
+def require_output(workspace: Workspace, name: str, log: Path) -> Path:
+    """A file that mkosi should have left. Raises ToolFailedError if it did not."""
+    path = workspace.output / name
+    if not path.is_file():
+        raise ToolFailedError(f"mkosi ended well but left no {name}", hint=f"the full log is {log}")
+    return path

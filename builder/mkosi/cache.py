@@ -29,6 +29,11 @@ class Cache:
         return self.directory / "packages"
 
     @property
+    def layers(self) -> Path:
+        """What mkosi made of the images below a disk, by the digest of their inputs."""
+        return self.directory / "layers"
+
+    @property
     def logs(self) -> Path:
         """Full logs of toolchain and image builds, also of failed ones."""
         return self.directory / "logs"

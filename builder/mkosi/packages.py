@@ -15,6 +15,8 @@ TOOLCHAIN: Final = (
     "cryptsetup-bin", "dosfstools", "erofs-utils", "fdisk", "mtools", "squashfs-tools", "systemd-repart",
     # Unified kernel images.
     "systemd-boot-efi", "systemd-boot-tools", "systemd-ukify",
+    # Programs of the image in Go: the compiler, and the libraries that it finds in Debian's packages.
+    "golang-go", "golang-github-google-go-tpm-dev",
     # Booting: the machine, its firmware and its TPM.
     "ovmf", "qemu-system-x86", "swtpm", "swtpm-tools",
 )  # fmt: skip

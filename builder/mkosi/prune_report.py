@@ -46,22 +46,23 @@ class PruneReport(msgspec.Struct, frozen=True):
 
 
 def read_prune_reports(output: Path) -> dict[str, PruneReport]:
-    """The reports of "root" and "initrd" in mkosi's output directory; empty if neither was pruned.
+    """The reports of "root", "initrd" and "engine" in mkosi's output directory; empty if nothing was pruned.
 
     Raises ToolFailedError for a report that is none, and if there is one and not the other.
     """
     found = {}
-    for area in ("root", "initrd"):
+    for area in ("root", "initrd", "engine"):
         path = output / f"prune-{area}.json"
         if not path.exists():
             continue
         try:
             data = read_bytes(path, what="prune report", limit=_MAX_REPORT_BYTES)
             found[area] = msgspec.json.decode(data, type=PruneReport)
-        except (InvalidInputError, msgspec.DecodeError) as error:
+        except (InvalidInputError, ValueError, RecursionError) as error:
             raise ToolFailedError(f"pruning left no usable report {path.name}: {error}") from error
-    if len(found) == 1:
-        raise ToolFailedError(f"only the {next(iter(found))} was pruned: mkosi's finalize script ran for one image")
+    if ("root" in found) != ("initrd" in found):
+        pruned = "root" if "root" in found else "initrd"
+        raise ToolFailedError(f"only the {pruned} was pruned: mkosi's finalize script ran for one image")
     return found
 
 

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from builder import __version__
 from builder.definition.lock import encode_lock, require_current
-from builder.definition.render import RenderedTree, file_stem, render
-from builder.definition.tree_archive import MAX_ARCHIVE_BYTES, pack_tree, tree_digest, unpack_tree
+from builder.definition.render import file_stem, render
+from builder.definition.tree_archive import pack_tree, tree_digest
 from builder.errors import InvalidInputError
 from builder.files import (
+    copy_sparse,
     locked,
     mapped,
     new_directory,
-    read_bytes,
     remove_partial,
     require_free,
     sha256_file,
     write_atomically,
 )
 from builder.mkosi.bootstrap import toolchain_key
+from builder.mkosi.layer_store import LayerStore
+from builder.mkosi.layers import key_of
 from builder.release.contents import read_contents
 from builder.release.layout import BUILD_RECORD, LOCK, TREE, UNSIGNED_SUFFIX, Names
-from builder.release.make import Recipe, make_image
-from builder.release.record import BuildRecord, ToolPackage, encode_record, load_record
-from builder.release.verdict import check_build, require_production_pack
+from builder.release.make import Recipe, change_command_line, make_image
+from builder.release.record import BuildRecord, ToolPackage, encode_record
+from builder.release.reuse import Reuse, Standing, find_standing, image_inputs
+from builder.release.verdict import check_build, require_production_pack, require_valid_waivers
 from policies.policy import encode as encode_policy
 from policies.policy import settle
 
@@ -38,14 +42,17 @@ if TYPE_CHECKING:
 
     from builder.definition.load import LoadedDefinition
     from builder.definition.mirror import Mirror
+    from builder.definition.render import RenderedTree
     from builder.mkosi.cache import Cache
+    from builder.mkosi.layers import Inputs
     from builder.progress import Reporter
+    from builder.release.make import MadeImage
     from builder.vault.supply import Supply
     from policies.policy import Policy
     from policies.report import Report
 
-# mkosi needs the unpacked root, the disk and the archives at once; seen: 1.1 GiB for a 210 MiB disk.
 _PLAIN_PATH: Final = re.compile(r"[\w/.+@:-]+")
+# mkosi needs the unpacked root, the disk and the archives at once; seen: 1.1 GiB for a 210 MiB disk.
 _NEEDED_BYTES: Final = 2 << 30
 
 
@@ -69,12 +76,24 @@ class BuildRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A part of an image, and why it was made; ``because`` is empty if it was taken over from before."""
+
+    name: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnsignedBuild:
-    """An unsigned build on disk with the verdict on it; ``report`` is None if an earlier build served."""
+    """An unsigned build on disk with the verdict on it; ``report`` is None if an earlier build served.
+
+    ``steps`` says what was taken over from earlier builds, and why not more.
+    """
 
     directory: Path
     record: BuildRecord
     report: Report | None
+    steps: tuple[Step, ...]
 
     @property
     def reused(self) -> bool:
@@ -85,127 +104,149 @@ class UnsignedBuild:
 def build_image(request: BuildRequest, reporter: Reporter) -> UnsignedBuild:
     """Build into ``output/NAME/VERSION.unsigned``, or take the build of the same inputs that is there.
 
-    When the inputs have changed, or with ``force``, the old build is replaced once the new one is whole. Raises
-    InvalidInputError, InvalidPolicyError, ToolMissingError or ToolFailedError, and RefusedImageError if the image does
-    not satisfy its policy; then nothing new stands at the target.
+    When the inputs have changed, or with ``force``, or when a file of the old build is not what it was, it is replaced
+    once the new one is whole. What the inputs leave as it was is taken over: all but the record and the verdict, or all
+    but the command line, or layers of the cache.
+
+    Raises InvalidInputError, InvalidPolicyError, ToolMissingError or ToolFailedError, NotVerifiedError if a waiver has
+    expired, whatever stands at the target, and RefusedImageError if the image does not satisfy its policy; then nothing
+    new stands there.
     """
     definition = request.loaded.definition
     policy = settle(definition.packs, request.loaded.directory, request.loaded.waivers)
     require_production_pack(policy, definition.profile.value, str(request.loaded.path))
+    require_valid_waivers(policy, str(request.loaded.waivers or request.loaded.path), dt.datetime.now(dt.UTC).date())
     if request.keep_failed is not None and request.keep_failed.exists():
         raise InvalidInputError(f"{request.keep_failed} exists already, so no image could be kept there")
-    if request.supply is not None:
-        require_current(request.supply.lock, request.loaded)
-    tree = render(request.loaded, None if request.supply else request.mirror)
-    inputs = _inputs_digest(tree, policy, request.supply)
+    supply = request.supply
+    if supply is not None:
+        require_current(supply.lock, request.loaded)
+    tree = render(request.loaded, None if supply else request.mirror)
+    inputs = image_inputs(tree, tools=toolchain_key(supply=supply), lock=None if supply is None else supply.lock_digest)
     for directory in (request.output.absolute(), request.cache.directory):
         _require_plain(directory)
     target = request.output.absolute() / definition.name / f"{definition.version}{UNSIGNED_SUFFIX}"
+    plan = _Plan(request, tree, inputs, policy, target)
     with locked(target.parent / ".lock"):
         remove_partial(target.parent)
-        if target.exists() and not request.force:
-            record = _readable_record(target)
-            if record is not None and record.inputs == inputs:
-                return UnsignedBuild(target, record, None)
-        record, report = _build(request, tree, policy, inputs, target, reporter)
-    return UnsignedBuild(target, record, report)
+        standing = find_standing(target, inputs, policy=plan.policy_digest, definition=request.loaded.digest)
+        if request.force:
+            standing = Standing(Reuse.NOTHING, "--force asks for it")
+        if standing.reuse is Reuse.BUILD and standing.record is not None:
+            return UnsignedBuild(target, standing.record, None, (Step("build", ""),))
+        return _build(plan, standing, reporter)
 
 
-def _readable_record(target: Path) -> BuildRecord | None:
-    """The record of the build that is there; None if another version of bedplate wrote it, so that it is replaced.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be built, from what, and where."""
 
-    Raises InvalidInputError if there is no record: then it is no build, and not for us to replace.
-    """
-    try:
-        return load_record(target)
-    except InvalidInputError:
-        if not (target / BUILD_RECORD).exists():
-            raise
-        return None
+    request: BuildRequest
+    tree: RenderedTree
+    inputs: Inputs
+    policy: Policy
+    target: Path
+
+    @property
+    def policy_digest(self) -> str:
+        return hashlib.sha256(encode_policy(self.policy)).hexdigest()
+
+    @property
+    def recipe(self) -> Recipe:
+        definition = self.request.loaded.definition
+        return Recipe(
+            file_stem(definition), self.tree, self.request.supply, self.request.mirror, definition.source_date
+        )
 
 
-def _build(
-    request: BuildRequest, tree: RenderedTree, policy: Policy, inputs: str, target: Path, reporter: Reporter
-) -> tuple[BuildRecord, Report]:
-    definition, supply = request.loaded.definition, request.supply
-    recipe = Recipe(file_stem(definition), tree, supply, request.mirror, definition.source_date)
-    require_free(target.parent, _NEEDED_BYTES, what="the build")
-    started = _now()
-    with new_directory(target, replace=True) as partial:
-        made = make_image(recipe, partial, request.cache, request.timeout, reporter)
-        disk = made.disk
+def _build(plan: _Plan, standing: Standing, reporter: Reporter) -> UnsignedBuild:
+    require_free(plan.target.parent, _NEEDED_BYTES, what="the build")
+    with new_directory(plan.target, replace=True) as partial:
+        record, steps = _make(plan, standing, partial, reporter)
+        disk = partial / Names(record.stem).disk
         with reporter.stage("read"), mapped(disk, what="disk image") as view:
             read_contents(view)
-            digest = sha256_file(disk)
         with reporter.stage("check"):
-            report = check_build(disk, digest, policy, keep_failed=request.keep_failed)
-        record = BuildRecord(
-            name=definition.name,
-            version=definition.version,
-            architecture=definition.architecture.value,
-            profile=definition.profile.value,
-            stem=recipe.stem,
-            inputs=inputs,
-            definition=request.loaded.digest,
-            tree=tree_digest(tree),
-            source_date_epoch=definition.source_date_epoch,
-            seed=str(definition.seed),
-            bedplate=__version__,
-            lock=None if supply is None else supply.lock_digest,
-            toolchain=toolchain_key(supply=supply),
-            toolchain_packages=tuple(
-                ToolPackage(tool.name, tool.version, tool.architecture) for tool in made.toolchain.packages()
-            ),
-            root_packages=made.built.packages["root"],
-            initrd_packages=made.built.packages["initrd"],
-            pruned=dict(made.built.pruned),
-            started=started,
-            finished=_now(),
-            disk=digest,
-            policy=hashlib.sha256(encode_policy(policy)).hexdigest(),
-        )
-        if supply is not None:
-            write_atomically(partial / LOCK, encode_lock(supply.lock))
-            write_atomically(partial / TREE, pack_tree(tree))
+            report = check_build(disk, record.disk, plan.policy, keep_failed=plan.request.keep_failed)
+        if plan.request.supply is not None:
+            write_atomically(partial / LOCK, encode_lock(plan.request.supply.lock))
+            write_atomically(partial / TREE, pack_tree(plan.tree))
         write_atomically(partial / BUILD_RECORD, encode_record(record))
-    return record, report
+    return UnsignedBuild(plan.target, record, report, steps)
 
 
-def find_unsigned(path: Path) -> tuple[Path, BuildRecord]:
-    """The unsigned build at ``path``, with its disk image checked against the record.
+def _make(plan: _Plan, standing: Standing, partial: Path, reporter: Reporter) -> tuple[BuildRecord, tuple[Step, ...]]:
+    """Put the disk image into ``partial``, from what stands or anew; its record, and how it came about."""
+    old, because = standing.record, standing.because
+    if standing.reuse is Reuse.IMAGE and old is not None:
+        return _take_over_image(plan, old, partial), (Step("image", ""), Step("verdict", because))
+    if standing.reuse is Reuse.ROOT and old is not None:
+        try:
+            record = _take_over_root(plan, old, partial, reporter)
+        except InvalidInputError as error:
+            because = f"{because}, and {error}"
+            (partial / Names(old.stem).disk).unlink(missing_ok=True)
+        else:
+            return record, (Step("root", ""), Step("command line", because))
+    started = _now()
+    layers = None if plan.request.supply is None else LayerStore(plan.request.cache.layers)
+    made = make_image(plan.recipe, partial, plan.request.cache, plan.request.timeout, reporter, layers=layers)
+    steps = tuple(Step(f"layer {layer.layer}", layer.because) for layer in made.built.layers)
+    return _record(plan, made, started), (*steps, Step("disk", because))
 
-    Raises InvalidInputError if it is none or if the disk image is not the one that was built.
-    """
-    record = load_record(path)
-    disk = path / Names(record.stem).disk
-    if not disk.is_file():
-        raise InvalidInputError(f"{path} has a build record but no {disk.name}")
-    if sha256_file(disk) != record.disk:
-        raise InvalidInputError(
-            f"{disk} is not the image that was built: its digest differs from {BUILD_RECORD}", hint="build it again"
-        )
-    return disk, record
+
+def _take_over_image(plan: _Plan, old: BuildRecord, partial: Path) -> BuildRecord:
+    name = Names(old.stem).disk
+    copy_sparse(plan.target / name, partial / name)
+    return replace(old, definition=plan.request.loaded.digest, policy=plan.policy_digest)
 
 
-def read_sources(unsigned: Path, record: BuildRecord) -> dict[str, bytes]:
-    """What the build was made from, by file name: lock and tree; nothing for one without a lock.
+def _take_over_root(plan: _Plan, old: BuildRecord, partial: Path, reporter: Reporter) -> BuildRecord:
+    """All of the old image but its command line. Raises InvalidInputError if there is no room for the new one."""
+    started = _now()
+    disk = change_command_line(plan.recipe, plan.target / Names(old.stem).disk, partial, plan.request.cache, reporter)
+    return replace(
+        old,
+        inputs=key_of(plan.inputs),
+        definition=plan.request.loaded.digest,
+        tree=tree_digest(plan.tree),
+        layers=tuple(replace(layer, because="") for layer in old.layers),
+        started=started,
+        finished=_now(),
+        disk=sha256_file(disk),
+        policy=plan.policy_digest,
+    )
 
-    Raises InvalidInputError if a file is missing or is not the one of the record.
-    """
-    if record.lock is None:
-        return {}
-    lock = read_bytes(unsigned / LOCK, what="lock of the build", limit=MAX_ARCHIVE_BYTES)
-    tree = read_bytes(unsigned / TREE, what="mkosi tree of the build", limit=MAX_ARCHIVE_BYTES)
-    for name, found, recorded in (
-        (LOCK, hashlib.sha256(lock).hexdigest(), record.lock),
-        (TREE, tree_digest(unpack_tree(tree, TREE)), record.tree),
-    ):
-        if found != recorded:
-            raise InvalidInputError(
-                f"{unsigned / name} is not what was built from: its digest differs from {BUILD_RECORD}",
-                hint="build it again",
-            )
-    return {LOCK: lock, TREE: tree}
+
+def _record(plan: _Plan, made: MadeImage, started: str) -> BuildRecord:
+    definition, supply = plan.request.loaded.definition, plan.request.supply
+    return BuildRecord(
+        name=definition.name,
+        version=definition.version,
+        architecture=definition.architecture.value,
+        profile=definition.profile.value,
+        stem=plan.recipe.stem,
+        inputs=key_of(plan.inputs),
+        definition=plan.request.loaded.digest,
+        tree=tree_digest(plan.tree),
+        source_date_epoch=definition.source_date_epoch,
+        seed=str(definition.seed),
+        bedplate=__version__,
+        lock=None if supply is None else supply.lock_digest,
+        toolchain=toolchain_key(supply=supply),
+        toolchain_packages=tuple(
+            ToolPackage(tool.name, tool.version, tool.architecture) for tool in made.toolchain.packages()
+        ),
+        root_packages=made.built.packages["root"],
+        initrd_packages=made.built.packages["initrd"],
+        engine_packages=made.built.packages.get("engine", ()),
+        pruned=dict(made.built.pruned),
+        layers=made.built.layers,
+        started=started,
+        finished=_now(),
+        disk=sha256_file(made.disk),
+        policy=plan.policy_digest,
+    )
 
 
 def _require_plain(directory: Path) -> None:
@@ -215,12 +256,6 @@ def _require_plain(directory: Path) -> None:
             f"mkosi cannot build in {directory}: the path has spaces or characters that mean something to a shell",
             hint="use a directory whose path has letters, digits and . _ + @ : - only (--output, BEDPLATE_CACHE)",
         )
-
-
-def _inputs_digest(tree: RenderedTree, policy: Policy, supply: Supply | None) -> str:
-    settled = encode_policy(policy).decode()
-    parts = [__version__, toolchain_key(), tree_digest(tree), supply and supply.lock_digest, settled]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import InvalidInputError
 from builder.facts.build import facts_of_file_system, facts_of_image, facts_of_tree
+from builder.files import named
 from builder.image.binary import BinaryView
 from builder.image.detect import holds_file_system
 
@@ -36,22 +37,27 @@ def find_image(path: Path) -> Path | None:
     return disks[0]
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path, *, digests: bool = True) -> Facts:
     """The facts of a disk or file system image, of the one disk in a release directory, or of a directory tree.
+
+    Without ``digests`` those of files are left out, which saves a third of the time.
 
     Raises what :func:`find_image` and the readers of images raise.
     """
     image = find_image(path)
-    return facts_of_tree(path) if image is None else _of_image(image)
+    if image is not None and not image.is_file():
+        raise InvalidInputError(f"{image} is neither a file nor a directory", hint="copy what it holds into a file")
+    return facts_of_tree(path, digests=digests) if image is None else _of_image(image, digests=digests)
 
 
-def _of_image(path: Path) -> Facts:
+def _of_image(path: Path, *, digests: bool) -> Facts:
     if not path.stat().st_size:
         raise InvalidInputError(f"{path} is empty")
     with path.open("rb") as file:
         # Not closed: facts are copies, but an exception that flies still holds views of it.
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     image = memoryview(mapped)
-    if holds_file_system(BinaryView.of(image, "image")):
-        return facts_of_file_system(image)
-    return facts_of_image(image)
+    with named(path):
+        if holds_file_system(BinaryView.of(image, "image")):
+            return facts_of_file_system(image, digests=digests)
+        return facts_of_image(image, digests=digests)

@@ -11,28 +11,33 @@ from builder.files import mapped, read_bytes
 from builder.image.inventory_file import unpack
 from builder.release.contents import ImageContents, read_contents
 from builder.release.layout import INVENTORY, MAX_RECORD_BYTES, MAX_STATEMENTS_BYTES, REFERENCE_VALUES, Names
+from builder.release.measurements import read_measurements
+from builder.release.model import check_model
 from builder.release.reference import load_variables, measure
-from builder.release.statements import ReferenceMeasurements, convert, read_json
+from builder.release.statements import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from builder.release.signed import SignedStatements
+    from builder.release.statements import ReferenceMeasurements
 
 _MAX_LISTED: Final = 20
 
 
-def check_image(directory: Path, reference: ReferenceMeasurements) -> Iterator[str]:
+def check_image(directory: Path, signed: SignedStatements) -> Iterator[str]:
     """Every problem: a disk image that is broken, and whatever the release says about it that it does not show."""
+    reference = signed.reference
     identity = reference.image
-    names = Names(f"{identity.name}_{identity.version}_{identity.architecture}")
+    names = Names.of(identity)
     try:
         with mapped(directory / names.disk, what="disk image") as view:
             contents = read_contents(view)
             yield from _check_parts(directory, names, contents)
             yield from _check_inventory(directory, contents)
             yield from _check_measurements(directory, contents, reference)
+            yield from check_model(contents.root, signed.model)
     except NotVerifiedError as error:
         yield from (f"{names.disk}: {problem}" for problem in error.problems)
     except InvalidInputError as error:
@@ -91,7 +96,7 @@ def _check_measurements(directory: Path, contents: ImageContents, reference: Ref
     yield from _differences("reference measurements", reference, computed)
     try:
         data = read_bytes(directory / REFERENCE_VALUES, what="reference values", limit=MAX_RECORD_BYTES)
-        stored = convert(read_json(data, what=REFERENCE_VALUES), ReferenceMeasurements, what=REFERENCE_VALUES)
+        stored = read_measurements(read_json(data, what=REFERENCE_VALUES), what=REFERENCE_VALUES)
     except InvalidInputError as error:
         yield str(error)
         return

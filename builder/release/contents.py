@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import MalformedImageError
+from builder.facts.boot import command_line as read_command_line
 from builder.image.binary import BinaryView
 from builder.image.disk import UKI_PATH, read_disk, read_system_partition
 from builder.image.erofs import open_erofs
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from builder.image.initrd import Initrd
     from builder.image.uki import Uki
 
-_ROOT_HASH: Final = "roothash="
+_ROOT_HASH: Final = "roothash"
 _ROOT_HASH_HEX_DIGITS: Final = 64
 
 
@@ -68,8 +69,11 @@ def _refuse_more(structure: str, names: str, others: tuple[object, ...]) -> None
 
 
 def stated_root_hash(command_line: str | None) -> bytes:
-    """The root hash that a kernel command line names. Raises MalformedImageError unless it names exactly one."""
-    values = [word.removeprefix(_ROOT_HASH) for word in (command_line or "").split() if word.startswith(_ROOT_HASH)]
+    """The root hash that a kernel command line names. Raises MalformedImageError unless it names exactly one.
+
+    Counted is what any reader of the line sees, so that no second one hides in quotes.
+    """
+    values = [argument.value or "" for argument in read_command_line(command_line or "").all(_ROOT_HASH)]
     if len(values) != 1:
         raise MalformedImageError("UKI section .cmdline", None, f"it has {len(values)} roothash= arguments, expected 1")
     try:

@@ -159,7 +159,7 @@ def load_signer(path: Path, passphrase: bytes | None = None) -> FileSigner:
         return FileSigner.from_pem(_read(path), passphrase)
     except InvalidKeyError as error:
         hint = error.hint
-        if passphrase is None and hint is not None:
+        if hint == keys.NEEDS_PASSPHRASE:
             hint = f"{hint} in {PASSPHRASE_VARIABLE}"
         raise InvalidKeyError(f"{path}: {error}", hint=hint) from error
 

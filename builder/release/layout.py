@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from builder.release.statements import ImageIdentity
 
 NO_RELEASE_HINT: Final = "`bedplate sign` makes one of an unsigned build"
 BUILD_RECORD: Final = "build.json"
@@ -34,6 +37,11 @@ class Names:
     """File names of one release; ``stem`` is NAME_VERSION_ARCHITECTURE as the UAPI version format wants it."""
 
     stem: str
+
+    @classmethod
+    def of(cls, image: ImageIdentity) -> Names:
+        """The names of the release of an image."""
+        return cls(f"{image.name}_{image.version}_{image.architecture}")
 
     @property
     def disk(self) -> str:

@@ -45,10 +45,10 @@ def predict_boot(
 
 def read_uki_initrd(uki: Uki) -> Initrd:
     """The initrd of a UKI. Raises MalformedImageError if it has none or if it cannot be read."""
-    section = uki.content(".initrd")
-    if section is None:
+    content = uki.initrd()
+    if content is None:
         raise MalformedImageError("UKI", None, "it has no .initrd section")
-    return read_initrd(BinaryView.of(section, "UKI section .initrd"))
+    return read_initrd(BinaryView.of(content, "initrd of the UKI"))
 
 
 def boots_separator(paths: Iterable[str]) -> bool:

@@ -19,8 +19,9 @@ from builder.release.layout import (
     REFERENCE_VALUES,
     Names,
 )
+from builder.release.measurements import read_measurements
 from builder.release.reference import BOUND_PCRS, REQUIRED_PCRS, load_variables, stated_pcrs
-from builder.release.statements import ReferenceMeasurements, convert, read_json
+from builder.release.statements import read_json
 from builder.vm.boot import boot
 from builder.vm.observation import ObservedBoot, Outcome
 from builder.vm.tpm_change import Extend
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.mkosi.toolchain import Toolchain
+    from builder.release.statements import ReferenceMeasurements
     from builder.vm.recorder import RecordedChange
 
 BOOT_TIMEOUT: Final = 600.0
@@ -57,10 +59,11 @@ class BootProof:
 
 def load_reference(release: Path) -> ReferenceMeasurements:
     """The reference values that a release states. They are only worth something once the release is verified."""
-    if not (release / REFERENCE_VALUES).exists():
+    path = release / REFERENCE_VALUES
+    if not path.exists():
         raise InvalidInputError(f"{release} is no release: it has no {REFERENCE_VALUES}", hint=NO_RELEASE_HINT)
-    data = read_bytes(release / REFERENCE_VALUES, what="reference values", limit=MAX_RECORD_BYTES)
-    return convert(read_json(data, what=REFERENCE_VALUES), ReferenceMeasurements, what=REFERENCE_VALUES)
+    data = read_bytes(path, what="reference values", limit=MAX_RECORD_BYTES)
+    return read_measurements(read_json(data, what=str(path)), what=str(path))
 
 
 def prove(
@@ -87,7 +90,7 @@ def prove(
     _require_whole(release, pcrs)
     variables = load_variables(release)
     image = reference.image
-    disk = release / Names(f"{image.name}_{image.version}_{image.architecture}").disk
+    disk = release / Names.of(image).disk
     observed = boot(
         toolchain,
         disk,

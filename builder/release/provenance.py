@@ -30,6 +30,17 @@ def provenance(record: BuildRecord) -> dict[str, Any]:
                 "mkosiTree": {"digest": {"sha256": record.tree}},
                 "toolchain": record.toolchain,
                 "lock": None if record.lock is None else {"digest": {"sha256": record.lock}},
+                "layers": [
+                    {
+                        "name": layer.layer,
+                        "inputs": {"digest": {"sha256": layer.inputs}},
+                        "files": [
+                            {"name": name, "digest": {"sha256": layer.files[name]}} for name in sorted(layer.files)
+                        ],
+                        "fromCache": not layer.because,
+                    }
+                    for layer in record.layers
+                ],
             },
             "resolvedDependencies": _dependencies(record),
         },
@@ -48,7 +59,11 @@ def package_url(name: str, version: str, architecture: str) -> str:
 
 def _dependencies(record: BuildRecord) -> list[dict[str, Any]]:
     areas: dict[tuple[str, str], list[str]] = {}
-    for area, packages in (("root", record.root_packages), ("initrd", record.initrd_packages)):
+    for area, packages in (
+        ("root", record.root_packages),
+        ("initrd", record.initrd_packages),
+        ("engine", record.engine_packages),
+    ):
         for package in packages:
             url = package_url(package.name, package.version, package.architecture)
             areas.setdefault((url, package.sha256), []).append(area)

@@ -7,6 +7,7 @@ made for: a UKI that differs anywhere else leaves a disk that differs.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +49,10 @@ class RebuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A rebuilt disk image with the release's signatures on it, and the digests (SHA-256, hex) of both images."""
+    """A rebuilt disk image with the release's signatures on it, and the digests (SHA-256, hex) of both images.
+
+    ``published`` is the one that was signed.
+    """
 
     disk: Path
     digest: str
@@ -75,7 +79,7 @@ def rebuild(request: RebuildRequest, directory: Path, reporter: Reporter) -> Reb
         signed = read_bytes(release.directory / names.uki, what="UKI", limit=MAX_ARCHIVE_BYTES)
         graft(made.disk, certificates(signed))
     with reporter.stage("compare"):
-        return Rebuilt(made.disk, sha256_file(made.disk), sha256_file(release.directory / names.disk))
+        return Rebuilt(made.disk, sha256_file(made.disk), release.file(names.disk).digest["sha256"])
 
 
 def graft(disk: Path, signatures: Sequence[bytes]) -> None:
@@ -92,29 +96,24 @@ def graft(disk: Path, signatures: Sequence[bytes]) -> None:
 
 def _recipe(request: RebuildRequest) -> Recipe:
     release = request.release
-    image = release.reference.image
     stated = _stated(release.provenance)
     if stated.lock is None:
         raise InvalidInputError(
             f"{release.directory} was built without a lock, so nobody knows from which packages",
             hint="make releases from builds without --unlocked",
         )
-    supply = Supply(
-        decode_lock(read_bytes(release.directory / LOCK, what="lock", limit=MAX_ARCHIVE_BYTES), LOCK),
-        request.vault,
-        request.sources,
-    )
+    lock = read_bytes(release.directory / LOCK, what="lock", limit=MAX_ARCHIVE_BYTES)
+    supply = Supply(decode_lock(lock, LOCK), request.vault, request.sources)
     tree = unpack_tree(read_bytes(release.directory / TREE, what="mkosi tree", limit=MAX_ARCHIVE_BYTES), TREE)
     for name, found, expected in (
-        (LOCK, supply.lock_digest, stated.lock),
+        (LOCK, hashlib.sha256(lock).hexdigest(), stated.lock),
         (TREE, tree_digest(tree), stated.tree),
     ):
         if found != expected:
             raise InvalidInputError(
                 f"{release.directory / name} is not what the provenance names: its digest is {found}, not {expected}"
             )
-    stem = f"{image.name}_{image.version}_{image.architecture}"
-    return Recipe(stem, tree, supply, None, stated.source_date)
+    return Recipe(Names.of(release.reference.image).stem, tree, supply, None, stated.source_date)
 
 
 @dataclass(frozen=True, slots=True)

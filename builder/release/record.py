@@ -8,7 +8,8 @@ import msgspec
 
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
-from builder.mkosi.build import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
+from builder.mkosi.layer_store import LayerUse  # noqa: TC001 -- msgspec reads the annotations
+from builder.mkosi.manifest import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
 from builder.mkosi.prune_report import PruneReport  # noqa: TC001 -- likewise
 from builder.release.layout import BUILD_RECORD, MAX_RECORD_BYTES, STATEMENTS
 
@@ -47,7 +48,9 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     toolchain_packages: tuple[ToolPackage, ...]
     root_packages: tuple[InstalledPackage, ...]
     initrd_packages: tuple[InstalledPackage, ...]
+    engine_packages: tuple[InstalledPackage, ...] = ()
     pruned: dict[str, PruneReport] = {}
+    layers: tuple[LayerUse, ...] = ()
     started: str
     finished: str
     disk: str
@@ -70,5 +73,5 @@ def load_record(directory: Path) -> BuildRecord:
     data = read_bytes(path, what="build record", limit=MAX_RECORD_BYTES)
     try:
         return msgspec.json.decode(data, type=BuildRecord)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is no build record: {error}", hint="`bedplate build` writes one") from error

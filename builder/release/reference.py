@@ -104,13 +104,11 @@ def _os_release_value(uki: Uki, key: str) -> str:
 def stated_pcrs(values: ReferenceValues) -> dict[int, PredictedPcr | Unpredictable]:
     """The values that a release states, in the form in which a boot is compared with them.
 
-    Raises InvalidInputError for a digest, a bank, a phase or an event type that does not exist.
+    ``values`` are as ``builder.release.measurements`` reads them. Raises InvalidInputError for a type of event that is
+    not known.
     """
-    try:
-        pcrs = {int(pcr): stated for pcr, stated in values.pcrs.items()}
-        return {pcr: _stated_pcr(pcr, pcrs[pcr]) for pcr in sorted(pcrs)}
-    except (ValueError, KeyError) as error:
-        raise InvalidInputError(f"reference values: {error}") from error
+    pcrs = {int(pcr): stated for pcr, stated in values.pcrs.items()}
+    return {pcr: _stated_pcr(pcr, pcrs[pcr]) for pcr in sorted(pcrs)}
 
 
 def _stated_pcr(pcr: int, stated: MeasuredPcr) -> PredictedPcr | Unpredictable:
@@ -119,7 +117,7 @@ def _stated_pcr(pcr: int, stated: MeasuredPcr) -> PredictedPcr | Unpredictable:
     events = tuple(
         Event(
             pcr,
-            None if event.type is None else EventType[event.type],
+            _event_type(pcr, event.type),
             _digests(event.digests),
             event.description,
             event.source,
@@ -129,6 +127,12 @@ def _stated_pcr(pcr: int, stated: MeasuredPcr) -> PredictedPcr | Unpredictable:
     labels = {phase.label: phase for phase in Phase}
     phases = {labels[label]: _digests(digests) for label, digests in stated.phases.items()}
     return PredictedPcr(pcr, _digests(stated.values), events, phases)
+
+
+def _event_type(pcr: int, name: str | None) -> EventType | None:
+    if name is not None and name not in EventType.__members__:
+        raise InvalidInputError(f"reference values: PCR {pcr} has an event of the type {name!r}, which is not known")
+    return None if name is None else EventType[name]
 
 
 def _digests(stated: Mapping[str, str]) -> dict[Bank, bytes]:

@@ -25,17 +25,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from builder.errors import InvalidInputError, NotVerifiedError
-from builder.release.statements import (
-    PAYLOAD_TYPE,
-    NamePart,
-    Subject,
-    convert,
-    decode_statement,
-    encode_statement,
-)
-from builder.release.version import compare_versions
-from signing import dsse, envelope_json
-from signing.errors import InvalidSignatureError, MalformedSignatureError
+from builder.release.attestation import read_attestation, sign_attestation
+from builder.release.statements import NamePart, Sha256, Subject, convert
+from builder.release.version import UNLIKE, are_alike, compare_versions, is_below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +48,7 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One revoked release: by a digest, or by name and version. ``reason`` is for people and not empty."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$(?!\n)")] | None = None
+    digest: Sha256 | None = None
     name: NamePart | None = None
     version: NamePart | None = None
 
@@ -111,8 +103,9 @@ class VerifiedRevocations:
             if (entry.digest in digests if entry.digest else (entry.name, entry.version) == (image.name, image.version))
         ]
         lowest = self.content.minimum_versions.get(image.name)
-        if lowest is not None and compare_versions(image.version, lowest) < 0:
-            found.append(f"the lowest version that may run is {lowest}")
+        if lowest is not None and is_below(image.version, lowest):
+            unlike = "" if are_alike(image.version, lowest) else f", with which it cannot be compared: {UNLIKE}"
+            found.append(f"the lowest version that may run is {lowest}{unlike}")
         return tuple(found)
 
 
@@ -127,19 +120,9 @@ def load_revocations(
     """
     if len(data) > MAX_REVOCATIONS_BYTES:
         raise InvalidInputError(f"revocations of {len(data)} bytes are longer than {MAX_REVOCATIONS_BYTES}")
-    try:
-        verified = dsse.verify(envelope_json.decode(data), trusted, threshold=threshold)
-    except MalformedSignatureError as error:
-        raise InvalidInputError(f"this is no list of revocations: {error}") from error
-    except InvalidSignatureError as error:
-        raise NotVerifiedError("the revocations are not signed by keys that you trust", (str(error),)) from error
-    if verified.payload_type != PAYLOAD_TYPE:
-        raise InvalidInputError(f"the payload type is {verified.payload_type!r}, expected {PAYLOAD_TYPE!r}")
-    statement = decode_statement(verified.payload)
-    if statement.predicate_type != REVOCATIONS:
-        raise InvalidInputError(f"the predicate type is {statement.predicate_type!r}, expected {REVOCATIONS!r}")
-    predicate = convert(statement.predicate, _Predicate, what="revocations")
-    if statement.subject != _subjects(predicate):
+    signed = read_attestation(data, trusted, REVOCATIONS, threshold=threshold, what="list of revocations")
+    predicate = convert(signed.statement.predicate, _Predicate, what="revocations")
+    if signed.statement.subject != _subjects(predicate):
         raise InvalidInputError("the subject of the revocations is not their digest")
     if predicate.serial < last_serial:
         raise NotVerifiedError(
@@ -149,7 +132,7 @@ def load_revocations(
     content = RevocationList(
         predicate.serial, _time(predicate.issued), predicate.revoked, MappingProxyType(predicate.minimum_versions)
     )
-    return VerifiedRevocations(content, verified.key_ids, _PROOF)
+    return VerifiedRevocations(content, signed.key_ids, _PROOF)
 
 
 def amended(
@@ -191,8 +174,7 @@ def sign_revocations(content: RevocationList, signers: Sequence[Signer]) -> byte
     }
     predicate = convert(value, _Predicate, what="revocations")
     _time(predicate.issued)
-    payload = encode_statement(REVOCATIONS, predicate, _subjects(predicate))
-    return envelope_json.encode(dsse.sign(PAYLOAD_TYPE, payload, signers))
+    return sign_attestation(REVOCATIONS, predicate, _subjects(predicate), signers)
 
 
 def _subjects(predicate: _Predicate) -> tuple[Subject, ...]:

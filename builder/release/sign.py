@@ -10,7 +10,7 @@ import datetime as dt
 import mmap
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,7 +21,6 @@ from builder.image.binary import BinaryView
 from builder.image.disk import read_disk, read_system_partition, replace_uki
 from builder.image.inventory_file import pack
 from builder.image.pe import attach_signature, authenticode_digest, pad_for_signing
-from builder.release.build import find_unsigned, read_sources
 from builder.release.contents import read_contents
 from builder.release.layout import (
     BUNDLE_SUFFIX,
@@ -36,9 +35,12 @@ from builder.release.layout import (
     Names,
     signature_list,
 )
+from builder.release.model import read_model
 from builder.release.provenance import provenance
 from builder.release.reference import load_variables, measure, measured_identity
 from builder.release.statements import (
+    MODEL,
+    OPTIONAL_NAMES,
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
@@ -48,7 +50,8 @@ from builder.release.statements import (
     encode_statement,
 )
 from builder.release.summary import summarize
-from builder.release.verdict import ImageFacts, RefusedImageError, judge, load_policy
+from builder.release.unsigned import find_unsigned, read_sources
+from builder.release.verdict import ImageFacts, RefusedImageError, judge, load_policy, require_valid_waivers
 from builder.release.verify import verify_release
 from policies.policy import encode as encode_policy
 from policies.presenters.html import html
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from builder.release.record import BuildRecord
     from builder.release.statements import ReferenceMeasurements
     from builder.release.verify import VerifiedRelease
+    from builder.weights.identity import Model
     from policies.policy import Policy
     from policies.report import Report
 
@@ -86,13 +90,15 @@ def sign_build(
     """Make the release of an unsigned build, by default beside it under the version's own name.
 
     A release of the same build by the same keys is kept. Raises InvalidInputError if the build is broken, if the keys
-    are for another profile, or if another release is there (unless ``force``: it goes once the new one is whole), and
-    RefusedImageError if the signed image does not satisfy the policy of the build.
+    are for another profile, or if another release is there (unless ``force``: it goes once the new one is whole),
+    NotVerifiedError if a waiver of the policy has expired, and RefusedImageError if the signed image does not satisfy
+    the policy of the build.
     """
     with reporter.stage("read the build"):
         disk, record = find_unsigned(unsigned)
         policy = load_policy(unsigned, record.policy)
         sources = read_sources(unsigned, record)
+    require_valid_waivers(policy, str(unsigned / POLICY), dt.datetime.now(dt.UTC).date())
     if record.profile != keyring.profile.value:
         raise InvalidInputError(
             f"{unsigned} is a {record.profile} image and the keys sign {keyring.profile.value} images only",
@@ -117,12 +123,12 @@ def sign_build(
                     write_atomically(partial / name, content)
                 _sign_disk(partial / names.disk, keyring)
             with reporter.stage("measure"):
-                reference = _write_contents(partial, names, record, keyring)
+                reference, model = _write_contents(partial, names, record, keyring)
             with reporter.stage("check"):
                 judgement = _judge(partial / names.disk, policy)
                 _write_report(partial, judgement, record)
             with reporter.stage("sign the statements"):
-                _write_statements(partial, record, reference, judgement, keyring)
+                _write_statements(partial, record, reference, model, judgement, keyring)
             with reporter.stage("verify"):
                 verified = verify_release(
                     partial,
@@ -173,7 +179,9 @@ def _sign_disk(path: Path, keyring: Keyring) -> None:
         mapping.flush()
 
 
-def _write_contents(partial: Path, names: Names, record: BuildRecord, keyring: Keyring) -> ReferenceMeasurements:
+def _write_contents(
+    partial: Path, names: Names, record: BuildRecord, keyring: Keyring
+) -> tuple[ReferenceMeasurements, Model | None]:
     variables = keyring.identity.variables()
     with mapped(partial / names.disk, what="disk image") as view:
         contents = read_contents(view)
@@ -187,9 +195,10 @@ def _write_contents(partial: Path, names: Names, record: BuildRecord, keyring: K
             if content:
                 write_atomically(partial / signature_list(variable), content)
         reference = measure(contents, variables, record.architecture)
+        model = read_model(contents.root)
     document = msgspec.json.format(msgspec.json.encode(reference, order="sorted"), indent=2)
     write_atomically(partial / REFERENCE_VALUES, document + b"\n")
-    return reference
+    return reference, model
 
 
 def _check_identity(contents: ImageContents, record: BuildRecord) -> None:
@@ -227,7 +236,12 @@ def _write_report(partial: Path, judgement: _Judgement, record: BuildRecord) -> 
 
 
 def _write_statements(
-    partial: Path, record: BuildRecord, reference: ReferenceMeasurements, judgement: _Judgement, keyring: Keyring
+    partial: Path,
+    record: BuildRecord,
+    reference: ReferenceMeasurements,
+    model: Model | None,
+    judgement: _Judgement,
+    keyring: Keyring,
 ) -> None:
     subjects = tuple(
         sorted(
@@ -244,7 +258,12 @@ def _write_statements(
         Names(record.stem).disk,
         judgement.time,
     )
-    predicates = {REFERENCE_MEASUREMENTS: reference, PROVENANCE: provenance(record), VERDICT: verdict}
+    predicates: dict[str, Any] = {
+        REFERENCE_MEASUREMENTS: reference,
+        PROVENANCE: provenance(record),
+        VERDICT: verdict,
+        **({} if model is None else {MODEL: model}),
+    }
     envelopes = {
         kind: dsse.sign(PAYLOAD_TYPE, encode_statement(kind, predicate, subjects), [keyring.release])
         for kind, predicate in predicates.items()
@@ -252,4 +271,5 @@ def _write_statements(
     write_atomically(partial / STATEMENTS, envelope_json.encode_lines(envelopes.values()))
     for kind, envelope in envelopes.items():
         bundle = envelope_json.encode_bundle(envelope, keyring.release.public_key)
-        write_atomically(partial / f"{SHORT_NAMES[kind]}{BUNDLE_SUFFIX}", bundle)
+        name = (SHORT_NAMES | OPTIONAL_NAMES)[kind]
+        write_atomically(partial / f"{name}{BUNDLE_SUFFIX}", bundle)

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.release.layout import BUNDLE_SUFFIX, STATEMENTS
+from builder.release.measurements import read_measurements
 from builder.release.statements import (
+    MODEL,
+    OPTIONAL_NAMES,
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
     SHORT_NAMES,
     VERDICT,
-    ReferenceMeasurements,
     Statement,
     convert,
     decode_statement,
 )
 from builder.release.summary import VerificationSummary
+from builder.weights.identity import Model
 from signing import dsse, envelope_json
 from signing.errors import InvalidSignatureError, MalformedSignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from builder.release.statements import Subject
+    from builder.release.statements import ReferenceMeasurements, Subject
     from signing.dsse import Envelope, VerifiedPayload
     from signing.keys import PublicKey
+
+
+_NAMES: Final = SHORT_NAMES | OPTIONAL_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +41,16 @@ class SignedStatements:
     """What the keys ``key_ids`` signed, before it is compared with any file.
 
     ``bundles`` are the contents that each bundle file may have: the same envelope, for one of the trusted keys.
+    ``envelopes`` are the statements with the signatures of all keys, of those that nobody trusts, too.
     """
 
     key_ids: tuple[str, ...]
     statements: Mapping[str, Statement]
     reference: ReferenceMeasurements
     verdict: VerificationSummary
+    model: Model | None
     bundles: Mapping[str, frozenset[bytes]]
+    envelopes: tuple[Envelope, ...]
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -83,7 +92,7 @@ def read_signed(data: bytes, trusted: Sequence[PublicKey], threshold: int) -> Si
     key_ids = set.intersection(*signers) if signers else set()
     if not problems and len(key_ids) < threshold:
         problems.append(f"{STATEMENTS}: {len(key_ids)} trusted keys signed all statements, {threshold} must have")
-    if statements.keys() == SHORT_NAMES.keys() - {VERDICT} and len(problems) == 1:
+    if statements.keys() - OPTIONAL_NAMES.keys() == SHORT_NAMES.keys() - {VERDICT} and len(problems) == 1:
         raise NotVerifiedError(
             "nobody vouches that the release satisfies its policy",
             tuple(problems),
@@ -93,11 +102,13 @@ def read_signed(data: bytes, trusted: Sequence[PublicKey], threshold: int) -> Si
         raise _untrusted(*problems)
     try:
         predicate = statements[REFERENCE_MEASUREMENTS].predicate
-        reference = convert(predicate, ReferenceMeasurements, what="reference measurements")
+        reference = read_measurements(predicate, what="reference measurements")
         verdict = convert(statements[VERDICT].predicate, VerificationSummary, what="policy verdict")
+        model = convert(statements[MODEL].predicate, Model, what="model") if MODEL in statements else None
     except InvalidInputError as error:
         raise _untrusted(f"{STATEMENTS}: {error}") from error
-    return SignedStatements(tuple(sorted(key_ids)), statements, reference, verdict, _bundles(envelopes, trusted))
+    bundles = _bundles(envelopes, trusted)
+    return SignedStatements(tuple(sorted(key_ids)), statements, reference, verdict, model, bundles, envelopes)
 
 
 def _read_statement(verified: VerifiedPayload, others: Mapping[str, Statement]) -> Statement:
@@ -105,17 +116,17 @@ def _read_statement(verified: VerifiedPayload, others: Mapping[str, Statement]) 
     if verified.payload_type != PAYLOAD_TYPE:
         raise InvalidInputError(f"the payload type is {verified.payload_type!r}, expected {PAYLOAD_TYPE!r}")
     statement = decode_statement(verified.payload)
-    if statement.predicate_type not in SHORT_NAMES:
+    if statement.predicate_type not in _NAMES:
         raise InvalidInputError(f"the predicate type {statement.predicate_type!r} is not known")
     if statement.predicate_type in others:
-        raise InvalidInputError(f"there are two {SHORT_NAMES[statement.predicate_type]} statements")
+        raise InvalidInputError(f"there are two {_NAMES[statement.predicate_type]} statements")
     return statement
 
 
 def _bundles(envelopes: Sequence[Envelope], trusted: Sequence[PublicKey]) -> dict[str, frozenset[bytes]]:
     found = {}
     for envelope in envelopes:
-        name = SHORT_NAMES[decode_statement(envelope.payload).predicate_type]
+        name = _NAMES[decode_statement(envelope.payload).predicate_type]
         found[f"{name}{BUNDLE_SUFFIX}"] = frozenset(
             envelope_json.encode_bundle(envelope, key) for key in trusted if _names_once(envelope, key)
         )

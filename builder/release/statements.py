@@ -1,11 +1,12 @@
-"""The statements of a release: in-toto Statement v1 with three predicates, as typed values.
+"""The statements of a release: in-toto Statement v1 with three or four predicates, as typed values.
 
 All statements have the same subjects, which are all other files of the release directory; so each of them alone binds
 the whole directory.
 
 - reference measurements: bedplate's own predicate, the PCR values of every supported way to boot, with their events;
 - SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance): what the image was built from and with;
-- SLSA verification summary v1: that the image satisfies its policy (``summary``).
+- SLSA verification summary v1: that the image satisfies its policy (``summary``);
+- if the image has weights, the model: bedplate's own predicate (``builder.weights.identity``).
 
 Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and resource_descriptor.md.
 """
@@ -13,28 +14,35 @@ Sources: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md a
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from builder.errors import InvalidInputError
+from builder.errors import InvalidInputError, in_words
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 REFERENCE_MEASUREMENTS: Final = "https://bedplate.dev/reference-measurements/v1"
+MODEL: Final = "https://bedplate.dev/model/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
 VERDICT: Final = "https://slsa.dev/verification_summary/v1"
 BUILD_TYPE: Final = "https://bedplate.dev/build/mkosi/v1"
 BUILDER_ID: Final = "https://bedplate.dev/builder/v1"
 VERIFIER_ID: Final = "https://bedplate.dev/verifier/v1"
 
-# The short name of each statement that a release has, for file names and messages.
+# The short name of each statement that every release has, for file names and messages.
 SHORT_NAMES: Final = {
     REFERENCE_MEASUREMENTS: "reference-measurements",
     PROVENANCE: "provenance",
     VERDICT: "policy-verdict",
 }
 
+# Of those that a release may have besides: which model its image serves.
+OPTIONAL_NAMES: Final = {MODEL: "model"}
+
+# Of a pair, and so perhaps of half of one: only an escape can stand for it in UTF-8.
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
@@ -43,6 +51,7 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 RelativePath = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~^-]*(/[A-Za-z0-9][A-Za-z0-9._~^-]*)*$(?!\n)")
 ]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 NamePart = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.~^-]*$(?!\n)")]
 
 
@@ -118,7 +127,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stub: str
     boot: BootState
     banks: tuple[str, ...]
-    pcrs: dict[str, MeasuredPcr]
+    pcrs: Annotated[dict[str, MeasuredPcr], msgspec.Meta(min_length=1)]
 
 
 class ReferenceMeasurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +135,7 @@ class ReferenceMeasurements(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
     image: ImageIdentity
     uki: UkiIdentity
-    reference_values: dict[str, ReferenceValues]
+    reference_values: Annotated[dict[str, ReferenceValues], msgspec.Meta(min_length=1)]
 
 
 def encode_statement(predicate_type: str, predicate: Any, subjects: tuple[Subject, ...]) -> bytes:
@@ -148,7 +157,7 @@ def decode_statement(payload: bytes) -> Statement:
 
 
 def read_json(data: bytes, *, what: str) -> Any:
-    """Parse JSON in UTF-8 in which no object has a key twice. Raises InvalidInputError."""
+    """Parse JSON in UTF-8 in which no object has a key twice and every string is one. Raises InvalidInputError."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -158,9 +167,15 @@ def read_json(data: bytes, *, what: str) -> Any:
 
     try:
         # Given bytes, json would also take UTF-16 and UTF-32, and by default NaN.
-        return json.loads(data.decode(), object_pairs_hook=unique, parse_constant=_no_constant)
+        text = data.decode()
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=_no_constant)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{what}: a string has half a surrogate pair, which stands for nothing") from None
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{what} is not JSON: {error}") from error
+        raise InvalidInputError(f"{what} is not JSON: {in_words(error)}") from error
+    return value
 
 
 def _no_constant(text: str) -> None:

@@ -8,6 +8,7 @@ directory can check that too (``builder.release.verify``).
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from builder.errors import InvalidInputError, NotVerifiedError
+from builder.errors import InvalidInputError, NotVerifiedError, in_words
 from builder.measurement.configuration import SecureBootMode
-from builder.measurement.pcr import PCR_COUNT, Bank
 from builder.measurement.phases import Phase
+from builder.release.layout import STATEMENTS
+from builder.release.measurements import checked, read_measurements
 from builder.release.statements import (
+    MODEL,
     PAYLOAD_TYPE,
     PROVENANCE,
     REFERENCE_MEASUREMENTS,
@@ -31,6 +34,7 @@ from builder.release.statements import (
     decode_statement,
     read_json,
 )
+from builder.weights.identity import Model
 from signing import dsse, envelope_json
 from signing.errors import InvalidSignatureError, MalformedSignatureError
 
@@ -46,6 +50,9 @@ MAX_REFERENCE_BYTES: Final = 8 << 20
 _PROOF: Final = object()
 _PHASES: Final = {phase.label: phase for phase in Phase}
 _BUNDLE_ENVELOPE: Final = "dsseEnvelope"
+# How a file of reference values begins, as bedplate writes it.
+_UNSIGNED: Final = re.compile(rb'\s*\{\s*"(?:image|reference_values)"')
+_HEAD_BYTES: Final = 4096
 
 
 class _Head(
@@ -108,13 +115,15 @@ class TrustedReference:
 
     ``digest`` is the SHA-256 (hex) of the signed statement and names the release in a list of revocations; ``key_ids``
     are the trusted keys that signed it; ``finished`` is when the build ended, if the same keys say so in a provenance
-    of the same files; ``boots`` are the values in the form in which evidence is compared with them.
+    of the same files; ``model`` is the one that the image serves, ``None`` if no statement names one; ``boots`` are the
+    values in the form in which evidence is compared with them.
     """
 
     reference: ReferenceMeasurements
     digest: str
     key_ids: tuple[str, ...]
     finished: datetime | None
+    model: Model | None
     boots: tuple[StatedBoot, ...]
     subjects: frozenset[str] = field(repr=False)
     # No default, so that dataclasses.replace() needs it, too.
@@ -181,6 +190,7 @@ def load_trusted_reference(data: bytes, trusted: Sequence[PublicKey], threshold:
         hashlib.sha256(stated.payload.payload).hexdigest(),
         key_ids,
         finished,
+        _model(statements.get(MODEL)),
         tuple(_boot(mode, values) for mode, values in reference.reference_values.items()),
         frozenset(value for subject in stated.head.subject for value in subject.digest.values()),
         _PROOF,
@@ -191,7 +201,7 @@ def _envelopes(data: bytes) -> tuple[Envelope, ...]:
     if len(data) > MAX_REFERENCE_BYTES:
         raise InvalidInputError(f"statements of {len(data)} bytes are longer than {MAX_REFERENCE_BYTES}")
     try:
-        if _BUNDLE_ENVELOPE.encode() in data[:4096] or b"mediaType" in data[:64]:
+        if _BUNDLE_ENVELOPE.encode() in data[:_HEAD_BYTES] or b"mediaType" in data[:64]:
             bundle = read_json(data, what="sigstore bundle")
             inner = bundle.get(_BUNDLE_ENVELOPE) if isinstance(bundle, dict) else None
             if not isinstance(inner, dict):
@@ -199,6 +209,11 @@ def _envelopes(data: bytes) -> tuple[Envelope, ...]:
             return (envelope_json.decode(msgspec.json.encode(inner)),)
         return envelope_json.decode_lines(data)
     except MalformedSignatureError as error:
+        if _UNSIGNED.match(data[:_HEAD_BYTES]):
+            raise InvalidInputError(
+                "these are reference values without a signature, expected the signed statements of a release",
+                hint=f"name {STATEMENTS}, which lies beside them",
+            ) from error
         raise InvalidInputError(f"these are no statements of a release: {error}") from error
 
 
@@ -229,7 +244,7 @@ def _require_verdict(signed: _Signed | None) -> None:
         try:
             result = msgspec.json.decode(signed.head.predicate, type=_Verdict).result
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidInputError(f"the policy verdict is none: {error}") from error
+            raise InvalidInputError(f"the policy verdict is none: {in_words(error)}") from error
     if result != "PASSED":
         problem = "there is no policy verdict" if signed is None else f"the policy verdict is {result}"
         raise NotVerifiedError("nobody vouches that the release satisfies its policy", (problem,))
@@ -240,13 +255,17 @@ def _reference(signed: _Signed) -> ReferenceMeasurements:
     try:
         reference = msgspec.json.decode(predicate, type=ReferenceMeasurements)
         if msgspec.json.encode(reference, order="sorted") == predicate:
-            return reference
+            return checked(reference, what="reference measurements")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     # Not as bedplate writes it, or wrong: the strict reader knows, and says what.
-    return convert(
-        decode_statement(signed.payload.payload).predicate, ReferenceMeasurements, what="reference measurements"
-    )
+    return read_measurements(decode_statement(signed.payload.payload).predicate, what="reference measurements")
+
+
+def _model(signed: _Signed | None) -> Model | None:
+    if signed is None:
+        return None
+    return convert(decode_statement(signed.payload.payload).predicate, Model, what="model")
 
 
 def _finished(provenance: msgspec.Raw) -> datetime | None:
@@ -259,42 +278,24 @@ def _finished(provenance: msgspec.Raw) -> datetime | None:
 
 
 def _boot(mode: str, values: ReferenceValues) -> StatedBoot:
-    if values.boot.secure_boot != mode:
-        problem = f"the values for Secure Boot {mode} are of {values.boot.secure_boot}"
-        raise InvalidInputError(f"reference values: {problem}")
-    try:
-        stated = {_index(pcr): entry for pcr, entry in values.pcrs.items()}
-        pcrs = {pcr: _pcr(pcr, entry) for pcr, entry in stated.items() if entry.predictable}
-        unpredictable = {pcr: entry.reason or "no reason" for pcr, entry in stated.items() if not entry.predictable}
-        return StatedBoot(SecureBootMode(mode), MappingProxyType(pcrs), MappingProxyType(unpredictable))
-    except (ValueError, KeyError) as error:
-        raise InvalidInputError(f"reference values: {error}") from error
-
-
-def _index(text: str) -> int:
-    index = int(text)
-    if str(index) != text or not 0 <= index < PCR_COUNT:
-        raise ValueError(f"there is no PCR {text!r}")
-    return index
+    if values.boot.secure_boot != mode or mode not in _MODES:
+        problem = f"the values for Secure Boot {mode} are of {values.boot.secure_boot}, expected {' or '.join(_MODES)}"
+        raise InvalidInputError(f"reference values: {problem} in both places")
+    stated = {int(pcr): entry for pcr, entry in values.pcrs.items()}
+    pcrs = {pcr: _pcr(pcr, entry) for pcr, entry in stated.items() if entry.predictable}
+    unpredictable = {pcr: entry.reason or "no reason" for pcr, entry in stated.items() if not entry.predictable}
+    return StatedBoot(SecureBootMode(mode), MappingProxyType(pcrs), MappingProxyType(unpredictable))
 
 
 def _pcr(pcr: int, entry: MeasuredPcr) -> StatedPcr:
-    values = _values(entry.values)
-    if not values:
-        raise ValueError(f"PCR {pcr} has no value")
-    if unknown := sorted(entry.phases.keys() - _PHASES.keys()):
-        raise ValueError(f"PCR {pcr} has the unknown boot phase {unknown[0]!r}")
+    if not entry.values:
+        raise InvalidInputError(f"reference values: PCR {pcr} has no value, expected one of each bank")
     phases = {phase: _values(entry.phases[label]) for label, phase in _PHASES.items() if label in entry.phases}
-    return StatedPcr(values, phases)
+    return StatedPcr(_values(entry.values), phases)
 
 
 def _values(stated: Mapping[str, str]) -> Mapping[str, bytes]:
-    values = {}
-    for name, text in stated.items():
-        value = values[name] = bytes.fromhex(text)
-        if len(value) != _SIZES[name] or len(text) != 2 * len(value):  # fromhex skips blanks
-            raise ValueError(f"a value of the bank {name} has {len(value)} bytes")
-    return values
+    return {bank: bytes.fromhex(digest) for bank, digest in stated.items()}
 
 
-_SIZES: Final = {bank.value: bank.size for bank in Bank}
+_MODES: Final = tuple(mode.value for mode in SecureBootMode)

@@ -19,6 +19,7 @@ from builder.release.layout import MAX_RECORD_BYTES, POLICY
 from policies.engine import run
 from policies.errors import InvalidPolicyError
 from policies.policy import decode, encode, selection
+from policies.waiver import expired
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,19 @@ def require_production_pack(policy: Policy, profile: str, source: str) -> None:
         raise InvalidInputError(
             f"{source}: the packs of a production image do not include {PRODUCTION_PACK}",
             hint=f"name {PRODUCTION_PACK} in policy.packs, or include it in a pack of your own",
+        )
+
+
+def require_valid_waivers(policy: Policy, source: str, today: dt.date) -> None:
+    """Refuse early what no image can mend: a policy with a waiver that no longer holds ``today`` (in UTC).
+
+    An earlier build of the same inputs was judged on an earlier day. Raises NotVerifiedError with all such waivers.
+    """
+    if problems := expired(policy.waivers, today):
+        raise NotVerifiedError(
+            f"{source} has waivers that have expired",
+            problems,
+            hint="mend what they excuse, or give them a new last day, and build again",
         )
 
 

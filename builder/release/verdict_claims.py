@@ -23,7 +23,9 @@ from builder.release.verdict import PRODUCTION_PACK, ImageFacts, judge, load_pol
 from policies.engine import run
 from policies.errors import InvalidPolicyError
 from policies.pack import BUILTIN, closure, load
+from policies.policy import departures
 from policies.report import Report
+from policies.waiver import expired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +55,7 @@ def check_verdict(
     """
     identity = signed.reference.image
     digests = {subject.name: subject.digest.get("sha256", "") for subject in signed.subjects}
-    disk = Names(f"{identity.name}_{identity.version}_{identity.architecture}").disk
+    disk = Names.of(identity).disk
     if signed.verdict.verification_result != "PASSED":
         yield f"{_VERDICT}: it is {signed.verdict.verification_result}, expected PASSED"
     try:
@@ -65,7 +67,7 @@ def check_verdict(
     expected = summarize(report, policy, identity, digests, disk, signed.verdict.time_verified)
     for place, stated, given in unequal(_json(signed.verdict), _json(expected), ""):
         yield f"{_VERDICT}: {place} is {stated}, the release gives {given}"
-    yield from _check_waivers(policy, demands.today)
+    yield from (f"{_VERDICT}: {problem}" for problem in expired(policy.waivers, demands.today))
     required = _required(demands.packs, identity.profile)
     missing = _missing(policy, required)
     yield from (f"{_VERDICT}: the image was not checked by the pack {name}" for name in missing)
@@ -86,11 +88,17 @@ def check_verdict(
         yield from _check_newer_controls(image, policy, [name for name in required if name not in missing], demands)
 
 
-def _check_waivers(policy: Policy, today: date) -> Iterator[str]:
-    for waiver in policy.waivers:
-        if waiver.expires < today:
-            name = f"the waiver of {waiver.control} for {waiver.subject}"
-            yield f"{_VERDICT}: {name} expired on {waiver.expires}; its owner is {waiver.owner}"
+def departures_of(directory: Path, signed: SignedStatements, packs: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each thing in which a policy that holds is laxer, or other, than what was required of it.
+
+    A pack may include that of production and yet allow more: a yes does not hide what that is.
+
+    Raises InvalidInputError if the policy is not the one that was signed.
+    """
+    digests = {subject.name: subject.digest.get("sha256", "") for subject in signed.subjects}
+    policy = load_policy(directory, digests.get(POLICY, ""))
+    required = _required(packs, signed.reference.image.profile)
+    return tuple(dict.fromkeys(sentence for name in required for sentence in departures(policy, load([name]))))
 
 
 def _read_report(directory: Path) -> Report:

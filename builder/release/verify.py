@@ -17,7 +17,7 @@ from builder.release.claims import check_image, check_provenance
 from builder.release.files import check_files, list_files
 from builder.release.layout import MAX_STATEMENTS_BYTES, NO_RELEASE_HINT, STATEMENTS
 from builder.release.signed import SignedStatements, read_signed
-from builder.release.verdict_claims import Demands, check_verdict
+from builder.release.verdict_claims import Demands, check_verdict, departures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,19 +26,36 @@ if TYPE_CHECKING:
     from builder.release.statements import ReferenceMeasurements, Subject
     from builder.release.summary import VerificationSummary
     from builder.release.verdict import ImageFacts
+    from builder.weights.identity import Model
+    from signing.dsse import Envelope
     from signing.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRelease:
-    """A release whose every claim held. ``key_ids`` are the trusted keys that signed all of it, at least one."""
+    """A release whose every claim held.
+
+    ``key_ids`` are the trusted keys that signed all of it, at least one; ``envelopes`` are its statements with the
+    signatures of all keys. ``departures`` are sentences on what its policy allows beyond the packs that it must have
+    been checked by, and on its waivers.
+    """
 
     directory: Path
     key_ids: tuple[str, ...]
     reference: ReferenceMeasurements
     provenance: dict[str, Any]
     verdict: VerificationSummary
+    departures: tuple[str, ...]
+    model: Model | None
     files: tuple[Subject, ...]
+    envelopes: tuple[Envelope, ...]
+
+    def file(self, name: str) -> Subject:
+        """A file of the release with the digest that was signed. Raises InvalidInputError if there is none."""
+        for subject in self.files:
+            if subject.name == name:
+                return subject
+        raise InvalidInputError(f"{self.directory} has no {name}, so it cannot be rebuilt")
 
 
 def verify_release(
@@ -70,7 +87,7 @@ def verify_release(
     problems = (
         *_check_subjects(signed),
         *check_files(directory, listing, signed.subjects, signed.bundles),
-        *check_image(directory, signed.reference),
+        *check_image(directory, signed),
         *check_provenance(signed),
         *check_verdict(directory, signed, Demands(packs, today or dt.datetime.now(dt.UTC).date()), image),
     )
@@ -81,7 +98,15 @@ def verify_release(
     if refused:
         raise NotVerifiedError(f"{directory} is what was signed, but not for production", refused)
     return VerifiedRelease(
-        directory, signed.key_ids, signed.reference, signed.provenance, signed.verdict, signed.subjects
+        directory,
+        signed.key_ids,
+        signed.reference,
+        signed.provenance,
+        signed.verdict,
+        departures_of(directory, signed, packs),
+        signed.model,
+        signed.subjects,
+        signed.envelopes,
     )
 
 

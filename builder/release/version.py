@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+# As image.yaml and the statements of a release have it.
+_VERSION: Final = re.compile(r"[a-z0-9][a-z0-9.~^-]*")
 # What the specification gives no meaning is skipped, as is anything that is not ASCII.
 _SKIPPED: Final = re.compile(r"[^a-zA-Z0-9.~^-]+")
 _DIGITS: Final = re.compile(r"[0-9]*")
@@ -14,6 +16,27 @@ _TILDE: Final = (("~", -1),)
 # Of "^" the text says that the string compares higher; systemd's code, of which the text is a description, has it lower
 # here and higher only than a string that has ended (systemd-analyze compare-versions 123^1 123.1). systemd decides.
 _MARKS: Final = (("-", -1), ("^", -1), (".", -1))
+# Why two versions that are not alike cannot be compared.
+UNLIKE: Final = "one begins with a digit, the other with a letter"
+
+
+def is_version(text: str) -> bool:
+    """Whether an image can have this version."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def is_below(version: str, lowest: str) -> bool:
+    """Whether ``version`` may be older than ``lowest``.
+
+    A number and a letter have an order, too, but none that says what is older: v2 is below 1. Nobody can tell how such
+    versions compare, so they are below each other.
+    """
+    return not are_alike(version, lowest) or compare_versions(version, lowest) < 0
+
+
+def are_alike(left: str, right: str) -> bool:
+    """Whether two versions begin alike, and so can be compared."""
+    return left[:1].isdigit() == right[:1].isdigit()
 
 
 def compare_versions(left: str, right: str) -> int:

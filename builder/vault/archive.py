@@ -9,6 +9,7 @@ Source: https://wiki.debian.org/DebianRepository/Format; apt-secure(8).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import mmap
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
@@ -33,15 +34,20 @@ def write_archive(
 ) -> None:
     """Make ``directory`` (which exists, empty) an archive of ``packages`` under a suite's name, dated ``date`` (UTC).
 
-    Raises InvalidInputError if a file is missing or changed, or is not the package that the lock says it is.
+    Raises InvalidInputError if files are missing or changed, all of which are named, or one is not the package that the
+    lock says it is, and for two versions of a package, of which apt would take the newer one whoever needs it.
     """
-    stanzas = []
-    (directory / "pool").mkdir()
-    for package in sorted(packages):
-        what = f"{package.name} {package.version}"
-        path = directory / "pool" / f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb"
-        vault.take(package.sha256, path, what)
-        stanzas.append(_stanza(path, package, f"pool/{path.name}"))
+    packages = sorted(packages)
+    for first, second in itertools.pairwise(packages):
+        if (first.name, first.architecture) == (second.name, second.architecture):
+            raise InvalidInputError(
+                f"{first.name} is there in the versions {first.version} and {second.version}, and parts that are "
+                "installed from one archive need the same"
+            )
+    pool = directory / "pool"
+    pool.mkdir()
+    _take(vault, packages, pool)
+    stanzas = [_stanza(pool / _file_name(package), package, f"pool/{_file_name(package)}") for package in packages]
     index = "\n".join(stanzas).encode()
     folder = directory / "dists" / suite
     index_path = f"{COMPONENT}/binary-{ARCHITECTURE}/Packages"
@@ -54,6 +60,22 @@ def write_archive(
         f"SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} {index_path}\n",
         encoding="ascii",
     )
+
+
+def _file_name(package: LockedPackage) -> str:
+    return f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb"
+
+
+def _take(vault: Vault, packages: Iterable[LockedPackage], pool: Path) -> None:
+    """Put the files of all packages into ``pool``. Every bad one is found at once, so that one run brings all anew."""
+    errors = []
+    for package in packages:
+        try:
+            vault.take(package.sha256, pool / _file_name(package), f"{package.name} {package.version}")
+        except InvalidInputError as error:
+            errors.append(error)
+    if errors:
+        raise InvalidInputError("\n".join(str(error) for error in errors), hint=errors[0].hint)
 
 
 def _stanza(path: Path, package: LockedPackage, name: str) -> str:
@@ -70,4 +92,9 @@ def _stanza(path: Path, package: LockedPackage, name: str) -> str:
                 f"'{field}: {value}'",
                 hint="the lock is wrong; `bedplate lock` writes it anew",
             )
+    if size != package.size:
+        raise InvalidInputError(
+            f"the locked file of {package.name} {package.version} has {size} bytes; the lock names {package.size}",
+            hint="the lock is wrong; `bedplate lock` writes it anew",
+        )
     return f"{fields}\nFilename: {name}\nSize: {size}\nSHA256: {package.sha256}\n"

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.definition.lock import encode_lock
-from builder.files import locked
+from builder.definition.distribution import ENGINE_ARCHIVE
+from builder.definition.lock import ENGINE_PART, encode_lock
 from builder.vault.archive import write_archive
 from builder.vault.fetch import fetch
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from builder.definition.lock import ImageLock, Part
+    from builder.definition.lock import ImageLock
     from builder.vault.fetch import Source
     from builder.vault.store import Vault
 
@@ -34,13 +34,13 @@ class Supply:
         """The SHA-256 (hex) of the lock's bytes."""
         return hashlib.sha256(encode_lock(self.lock)).hexdigest()
 
-    def digest(self, part: Part) -> str:
+    def digest(self, part: str) -> str:
         """SHA-256 (hex) over the packages of a part: equal if and only if the same files are installed from."""
         rows = "".join(f"{package.name} {package.sha256}\n" for package in sorted(self.lock.of(part)))
         return hashlib.sha256(rows.encode()).hexdigest()
 
     def write_archive(
-        self, directory: Path, *parts: Part, date: dt.datetime, on_line: Callable[[str], None] | None = None
+        self, directory: Path, *parts: str, date: dt.datetime, on_line: Callable[[str], None] | None = None
     ) -> None:
         """Make ``directory`` and in it an archive of the packages of some parts, fetching what the vault lacks.
 
@@ -48,8 +48,9 @@ class Supply:
         had.
         """
         packages = self.lock.of(*parts)
+        suite = self.lock.current[ENGINE_ARCHIVE].suite if parts == (ENGINE_PART,) else self.lock.main.suite
         directory.mkdir()
         # Nothing is collected between the fetching of a file and its link in the archive.
-        with locked(self.vault.directory / ".lock"):
+        with self.vault.locked(on_line):
             fetch(self.vault, packages, self.sources, on_line)
-            write_archive(self.vault, packages, directory, suite=self.lock.archive.suite, date=date)
+            write_archive(self.vault, packages, directory, suite=suite, date=date)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _MAX_VARIABLE_STORE = 16 << 20
 _MESSAGE_TAIL = 2000
+# How long a machine's silence may hide that its visitor has left.
+_VISIT_SECONDS = 0.2
 
 
 def boot(
@@ -44,6 +47,7 @@ def boot(
     workdir: Path,
     hardware: Hardware | None = None,
     on_change: Callable[[RecordedChange], None] | None = None,
+    visit: Callable[[], None] | None = None,
     on_stop: Callable[[Callable[[bytes], bytes]], None] | None = None,
 ) -> ObservedBoot:
     """Boot ``image`` until it measures the boot phase ``until``, ends otherwise, or ``timeout`` seconds have passed.
@@ -51,8 +55,9 @@ def boot(
     ``secure_boot`` are the keys to enrol; with None no keys are enrolled and Secure Boot is off. With ``until`` None
     (or FIRMWARE, which leaves no mark) only the machine's own end or the time limit ends the boot. ``workdir`` is an
     existing directory for temporary files; the image is never written. ``on_change`` is called with every PCR change
-    as it happens. ``on_stop`` is called once the machine has been stopped and the PCRs were read, with a function that
-    sends the TPM a command and returns its response (for a quote, say).
+    as it happens. ``visit`` is called in a thread of its own once ``until`` is reached; the machine runs on until it
+    returns, and what it raises is raised. ``on_stop`` is called once the machine has been stopped and the PCRs were
+    read, with a function that sends the TPM a command and returns its response (for a quote, say).
 
     Raises InvalidInputError for a missing image, ToolFailedError when QEMU or swtpm fails or when the firmware
     measured another Secure Boot state than was asked for, and RecorderIncompleteError when the changes seen do not
@@ -66,7 +71,7 @@ def boot(
     with tempfile.TemporaryDirectory(prefix="boot-", dir=workdir.resolve()) as name:
         scratch = Path(name)
         writable = [scratch]
-        for file in (hardware.serial_log, hardware.memory_file):
+        for file in (hardware.serial_log, hardware.memory_file, hardware.network_log):
             if file is not None:
                 file.touch()
                 writable.append(file)
@@ -78,7 +83,7 @@ def boot(
             with machine, contextlib.closing(recorder):
                 argv = qemu_argv(hardware, disk=image, variables=variables, tpm_fd=machine_end.fileno())
                 command = toolchain.command(argv, writable=writable, readable=[image, *hardware.extra_disks])
-                watch = partial(_watch, recorder, until=until, timeout=timeout, on_change=on_change)
+                watch = partial(_watch, recorder, until=until, timeout=timeout, on_change=on_change, visit=visit)
                 outcome = _run(command, machine_end, scratch, watch)
                 end = recorder.elapsed
                 if not recorder.changes:
@@ -128,29 +133,53 @@ def _run(
 
 
 def _watch(
-    recorder: Recorder, *, until: Phase | None, timeout: float, on_change: Callable[[RecordedChange], None] | None
+    recorder: Recorder,
+    *,
+    until: Phase | None,
+    timeout: float,
+    on_change: Callable[[RecordedChange], None] | None,
+    visit: Callable[[], None] | None,
 ) -> Outcome | None:
     """Relay TPM traffic until the observation ends; ``None`` when QEMU itself failed."""
     while (left := timeout - recorder.elapsed) > 0:
         event = recorder.step(left)
-        match event:
-            case None:
-                continue
-            case RecordedChange():
-                if on_change is not None:
-                    on_change(event)
-                outcome = outcome_so_far(recorder.changes, until)
-                if outcome is not None:
-                    return outcome
-            case MachineSignal.POWERED_OFF:
-                return Outcome.POWERED_OFF
-            case MachineSignal.RESET:
-                return Outcome.RESET
-            case MachineSignal.GONE:
-                return None
-            case _:
-                assert_never(event)
+        if isinstance(event, RecordedChange):
+            if on_change is not None:
+                on_change(event)
+            outcome = outcome_so_far(recorder.changes, until)
+            if outcome is Outcome.REACHED and visit is not None:
+                return _visited(recorder, visit, timeout)
+            if outcome is not None:
+                return outcome
+        elif event is not None:
+            return _end(event)
     return Outcome.TIMED_OUT
+
+
+def _visited(recorder: Recorder, visit: Callable[[], None], timeout: float) -> Outcome | None:
+    """Relay TPM traffic until ``visit`` returns."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="visit") as pool:
+        visiting = pool.submit(visit)
+        while not visiting.done() and recorder.elapsed < timeout:
+            event = recorder.step(_VISIT_SECONDS)
+            if isinstance(event, MachineSignal):
+                return _end(event)
+        if not visiting.done():
+            return Outcome.TIMED_OUT
+        visiting.result()
+    return Outcome.REACHED
+
+
+def _end(signal: MachineSignal) -> Outcome | None:
+    match signal:
+        case MachineSignal.POWERED_OFF:
+            return Outcome.POWERED_OFF
+        case MachineSignal.RESET:
+            return Outcome.RESET
+        case MachineSignal.GONE:
+            return None
+        case _:
+            assert_never(signal)
 
 
 def _require_banks(active: frozenset[int]) -> None:

@@ -22,7 +22,10 @@ FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 class Hardware:
     """What a machine has, as far as a caller may choose; sizes in MiB, paths absolute.
 
-    ``network`` adds a card on a user-mode network that reaches nothing outside the machine. ``smbios_strings`` are OEM
+    ``network`` adds a card on a user-mode network that reaches nothing outside the machine; ``https_port`` is a port of
+    this host's loopback address that leads to port 443 of the machine, and adds the card, too. The card brings no boot
+    code and no boot entry, so that no PCR that a release binds depends on it. ``network_log`` gets all packets of the
+    card (pcap). ``smbios_strings`` are OEM
     strings (type 11), which systemd reads credentials and the stub a command line from. ``serial_log`` is for
     debugging: production images have no serial console. ``memory_file`` holds the machine's memory, and still does so
     when the machine is gone.
@@ -32,6 +35,8 @@ class Hardware:
     cpus: int = 2
     cpu_model: str = "max"
     network: bool = False
+    https_port: int | None = None
+    network_log: Path | None = None
     smbios_strings: tuple[str, ...] = ()
     extra_disks: tuple[Path, ...] = ()
     serial_log: Path | None = None
@@ -68,9 +73,13 @@ def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -
     # fmt: on
     for number, extra in enumerate(hardware.extra_disks):
         argv += _disk(f"extra{number}", extra)
-    if hardware.network:
+    if hardware.network or hardware.https_port is not None:
+        # "restrict" leaves what is forwarded explicitly.
+        forward = "" if hardware.https_port is None else f",hostfwd=tcp:127.0.0.1:{hardware.https_port}-:443"
         # An empty romfile: the card brings no boot code, so no boot entry and no measurement of its own.
-        argv += ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="]
+        argv += ["-netdev", f"user,id=net,restrict=on{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        if hardware.network_log is not None:
+            argv += ["-object", f"filter-dump,id=packets,netdev=net,file={_value(hardware.network_log)}"]
     for string in hardware.smbios_strings:
         argv += ["-smbios", f"type=11,value={_value(string)}"]
     if hardware.memory_file is not None:

@@ -10,7 +10,7 @@ from policies.finding import Evidence, Finding, about_name, about_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from policies.facts import Area, Elf, Facts, File, Program, Unit
+    from policies.facts import Area, Facts, File, Program, Unit
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -35,11 +35,9 @@ def words(text: str) -> frozenset[str]:
 def find_product(facts: Facts, product: Product) -> Iterator[Finding]:
     """A finding for each file, package and unit of a product in root and initrd. Masked units are not counted."""
     for area in facts.areas:
-        elf = {item.path: item for item in area.elf}
-        for file in area.files:
-            reason = _reason(area, file, elf.get(file.path), product)
-            if reason:
-                yield about_path(area, file.path, f"is {product.what}: {reason}", f"mode {file.mode:04o}")
+        for path, reason in sorted(_reasons(area, product).items()):
+            file = area.by_path[path]
+            yield about_path(area, path, f"is {product.what}: {reason}{_owner(file)}", f"mode {file.mode:04o}")
         for package in area.packages:
             if package.name in product.packages:
                 path = "package database"
@@ -88,17 +86,21 @@ def is_program(area: Area, file: File) -> bool:
     return target is not None and target.is_executable
 
 
-def _reason(area: Area, file: File, elf: Elf | None, product: Product) -> str:
-    if file.name in product.programs and is_program(area, file):
-        return f"a program of that name{_owner(file)}"
-    found = sorted(product.identities.intersection(elf.identities)) if elf else []
-    if found:
-        return f"a program with the content of {found[0]}{_owner(file)}"
-    if elf is not None and elf.packaged_as in product.packages:
-        return f"its note names the package {elf.packaged_as}"
-    if product.folders and file.type != "directory" and file.path.startswith(product.folders):
-        return f"a file of it{_owner(file)}"
-    return ""
+def _reasons(area: Area, product: Product) -> dict[str, str]:
+    """Why a file belongs to a product, by path; where there are several reasons, the first of these."""
+    reasons: dict[str, str] = {}
+    for name in product.programs & area.programs.keys():
+        reasons |= {file.path: "a program of that name" for file, _ in area.programs[name]}
+    for elf in area.elf:
+        found = sorted(product.identities.intersection(elf.identities))
+        if found:
+            reasons.setdefault(elf.path, f"a program with the content of {found[0]}")
+        elif elf.packaged_as in product.packages:
+            reasons.setdefault(elf.path, f"its note names the package {elf.packaged_as}")
+    for file in area.reached if product.folders else ():
+        if file.type != "directory" and file.path.startswith(product.folders):
+            reasons.setdefault(file.path, "a file of it")
+    return reasons
 
 
 def _owner(file: File) -> str:

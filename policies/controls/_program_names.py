@@ -17,13 +17,13 @@ def _names(text: str) -> re.Pattern[str]:
 
 SHELLS: Final = _names(
     "sh bash rbash dash ash zsh ksh mksh pdksh lksh oksh yash posh fish csh tcsh rc es nu elvish xonsh pwsh "
-    "oil osh sash"
+    "oil osh sash brush mrsh hush ion scsh"
 )
 MULTI_CALL: Final = _names("busybox toybox sbase-box ubase-box coreutils")
 INTERPRETERS: Final = _names(
     "python pypy perl ruby irb jruby lua luajit texlua node nodejs deno bun qjs php tclsh wish expect awk mawk "
     "gawk nawk original-awk sed guile scheme sbcl clisp ocaml erl escript elixir java jshell groovy R Rscript "
-    "julia octave dotnet mono gjs m4 bc dc jq jimsh wasmtime wasmer"
+    "raku janet racket julia octave dotnet mono gjs m4 bc dc jq jimsh wasmtime wasmer"
 )
 DEBUGGERS: Final = _names(
     "gdb gdbserver lldb lldb-server strace ltrace perf bpftrace bpftool trace-cmd stap staprun systemtap uftrace "

@@ -53,4 +53,31 @@ def _is_harmless(path: str, state: str) -> bool:
     return state == "empty" and path in {"/etc/group", "/etc/gshadow"}
 
 
-CONTROLS = (no_password,)
+@control(
+    "ZOA-530",
+    door=Door.ACCOUNTS,
+    severity=Severity.MEDIUM,
+    title="No service opens a session as somebody who logs in",
+    references=("NIST SP 800-53 AC-6",),
+)
+def no_session(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no service of root or initrd that is not masked has PAMName=, whether the start brings it in or
+    not.
+
+    Why it matters: systemd goes through a stack of PAM for such a service. Its modules run as root, may run programs,
+    and start the user's own service manager, whose units lie in a home directory.
+
+    Example: user@.service has PAMName=systemd-user; a kiosk's service has PAMName=login.
+
+    Fix: remove or mask the unit; a service needs User= or DynamicUser= only.
+
+    Known limits: programs that open sessions themselves, such as login and sshd, are other controls' subject.
+    """
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            names = [setting for setting in unit.settings if setting.key == "PAMName"]
+            if names:  # a masked unit has no settings, and an empty one takes back those before it
+                yield about_name(area, unit.name, "opens a session of PAM", (names[-1].origin, names[-1].value))
+
+
+CONTROLS = (no_password, no_session)

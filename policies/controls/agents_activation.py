@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
 from policies.controls._products import about_unit, is_program, words
+from policies.controls._tmpfiles import written
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from policies.facts import Facts
     from policies.finding import Finding
 
-_BUSES: Final = words("dbus-daemon dbus-broker dbus-broker-launch")
+BUSES: Final = words("dbus-daemon dbus-broker dbus-broker-launch")
 _LINGER: Final = "/var/lib/systemd/linger/"
-_KNOWN_BUS_NAMES: Final = (
+KNOWN_BUS_NAMES: Final = (
     "org.freedesktop.hostname1", "org.freedesktop.locale1", "org.freedesktop.login1", "org.freedesktop.network1",
     "org.freedesktop.resolve1", "org.freedesktop.systemd1", "org.freedesktop.timedate1", "org.freedesktop.timesync1",
 )  # fmt: skip
@@ -35,7 +36,7 @@ _KNOWN_GENERATORS: Final = (
     severity=Severity.HIGH,
     title="A message on the bus starts only known services",
     references=("NIST SP 800-53 CM-7",),
-    parameters=(Parameter("allowed", _KNOWN_BUS_NAMES, "Bus names that may be activated."),),
+    parameters=(Parameter("allowed", KNOWN_BUS_NAMES, "Bus names that may be activated."),),
 )
 def known_bus_services(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: where root or initrd have a message bus (dbus-daemon or dbus-broker), each name of the system
@@ -52,7 +53,7 @@ def known_bus_services(facts: Facts, parameters: Parameters) -> Iterator[Finding
     recognised.
     """
     for area in facts.areas:
-        if not any(file.name in _BUSES and is_program(area, file) for file in area.files):
+        if not any(file.name in BUSES and is_program(area, file) for file in area.files):
             continue
         for service in area.configuration.dbus_services:
             unit = area.units.get(service.systemd_unit or "")
@@ -71,7 +72,8 @@ def known_bus_services(facts: Facts, parameters: Parameters) -> Iterator[Finding
     references=("NIST SP 800-53 CM-7",),
 )
 def no_user_manager(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: the start of root and initrd brings in no user@ or capsule@ service, and nobody lingers: no
+    """What it checks: the start of root and initrd brings in no user@ or capsule@ service, no unit starts one when it
+    fails or succeeds (OnFailure=, OnSuccess=), and nobody lingers: no
     file in /var/lib/systemd/linger, and no line of tmpfiles.d that makes one.
 
     Why it matters: a user's manager runs units from a home directory or /run, which is writable and was not measured.
@@ -83,14 +85,16 @@ def no_user_manager(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: a login starts a user's manager too; that nobody can log in is other controls' subject.
     """
     for area in facts.areas:
+        named = {edge.unit for unit in area.systemd.units for edge in unit.edges}
         for unit in area.systemd.units:
-            if unit.name.startswith(("user@", "capsule@")) and unit.type == "service" and unit.pulled_in_by is not None:
-                yield about_unit(area, unit, "is started at boot")
-        for file in area.files:
+            is_started = unit.pulled_in_by is not None or unit.name in named
+            if unit.name.startswith(("user@", "capsule@")) and unit.type == "service" and is_started:
+                yield about_unit(area, unit, "is started at boot or by what a unit does")
+        for file in area.reached:
             if file.path.startswith(_LINGER):
                 yield about_path(area, file.path, "starts a user's manager at boot", f"mode {file.mode:04o}")
         for entry in area.configuration.tmpfiles:
-            if entry.path.startswith(_LINGER):
+            if any(path.startswith(_LINGER) for path in written(area, entry)):
                 value = f"{entry.type} {entry.path}"
                 yield about_name(area, str(entry.origin), "starts a user's manager at boot", (entry.origin, value))
 
@@ -117,7 +121,7 @@ def no_init_script(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """
     for area in facts.areas:
         running = {generator.name for generator in area.systemd.generators if not generator.masked}
-        for file in area.files:
+        for file in area.reached:
             folder, _, name = file.path.rpartition("/")
             is_script = folder == "/etc/init.d" and f"{name.removesuffix('.sh')}.service" not in area.units
             is_old = is_script and "systemd-sysv-generator" in running

@@ -36,17 +36,17 @@ _EXEC_MONITORING: Final = Product(
     what="a monitoring agent that can run commands",
     programs=words(
         "telegraf zabbix_agentd zabbix_agent2 nrpe check_mk_agent cmk-agent-ctl collectd munin-node "
-        "sensu-agent netdata datadog-agent newrelic-infra splunkd icinga2 monit osqueryd orbit fleetd"
+        "sensu-agent netdata datadog-agent newrelic-infra splunkd icinga2 monit osqueryd orbit fleetd snmpd"
     ),
-    identities=words("telegraf"),
+    identities=words("telegraf snmpd"),
     packages=words(
         "telegraf zabbix-agent zabbix-agent2 nagios-nrpe-server check-mk-agent collectd collectd-core "
-        "munin-node sensu-go-agent netdata datadog-agent newrelic-infra icinga2 monit osquery"
+        "munin-node sensu-go-agent netdata datadog-agent newrelic-infra icinga2 monit osquery snmpd net-snmp"
     ),
     units=words(
         "telegraf zabbix-agent zabbix-agent2 nagios-nrpe-server nrpe check-mk-agent@ cmk-agent-ctl-daemon "
         "collectd munin-node sensu-agent netdata datadog-agent newrelic-infra SplunkForwarder icinga2 monit "
-        "osqueryd"
+        "osqueryd snmpd"
     ),
     folders=("/etc/telegraf/", "/etc/check_mk/"),
 )
@@ -55,7 +55,8 @@ _REMOTE_RESPONSE: Final = Product(
     programs=words(
         "falcon-sensor falcond falconctl mdatp wdavdaemon xagt wazuh-agentd wazuh-execd ossec-agentd "
         "ossec-execd qualys-cloud-agent nessusd nessus-agent TaniumClient elastic-agent sentinelctl s1-agent "
-        "velociraptor grr-client ds_agent cbagentd cbdaemon"
+        "velociraptor grr-client ds_agent cbagentd cbdaemon meshagent screenconnect gitlab-runner "
+        "Runner.Listener act_runner buildkite-agent"
     ),
     packages=words(
         "falcon-sensor mdatp wazuh-agent qualys-cloud-agent nessusagent taniumclient elastic-agent "
@@ -155,8 +156,8 @@ def no_configuration_management(facts: Facts, _parameters: Parameters) -> Iterat
 )
 def no_exec_monitoring(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no Telegraf, Zabbix, NRPE, Checkmk, collectd, Munin, Sensu, netdata,
-    Datadog, New Relic, Splunk, Icinga, Monit or osquery agent: by name of program or link, package or unit, or the
-    content of Telegraf.
+    Datadog, New Relic, Splunk, Icinga, Monit, osquery or SNMP agent: by name of program or link, package or unit, or
+    the content of Telegraf or Net-SNMP's agent.
 
     Why it matters: their exec plug-ins run commands that configuration, and with some a server, names; they read the
     files of all processes.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _ALLOWED: Final = (Parameter("allowed", (), "Paths of files that are no secret, such as keys for tests."),)
 _AUTHENTICATORS: Final = ("NIST SP 800-53 IA-5(7)",)
 _HOST_KEY: Final = re.compile(r"ssh_host_\w*key|dropbear_\w+_host_key|\.ed25519\.sk")
-# machine-id(5): an empty file, or this word and a line break, make PID 1 take a new one at boot.
-_UNINITIALIZED: Final = "b1f1319607d3ec9e0bf8c817dffcb1cd9a9b81f588760bada66755561a65d697"
+# machine-id(5): 32 digits; an empty file, or the word "uninitialized", makes PID 1 take a new one at boot.
+_MACHINE_ID_SIZE: Final = 32
 _MACHINE_IDS: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _SEEDS: Final = re.compile(
     r"/var/lib/(?:systemd/(?:random-seed|credential\.secret)|urandom/random-seed|seedrng/.+|random-seed)"
@@ -34,12 +34,12 @@ _CREDENTIAL_FILES: Final = re.compile(
     r"|\.cache/huggingface/token|\.huggingface/token|\.config/wandb/settings|\.kaggle/kaggle\.json|krb5\.keytab)"
     r"|/etc/kubernetes/.+\.conf|/etc/apt/auth\.conf(?:\.d/.+)?|/etc/rancher/.+\.yaml|/etc/ppp/(?:chap|pap)-secrets"
     r"|/etc/ipsec\.secrets|/etc/wpa_supplicant/.+\.conf|/etc/NetworkManager/system-connections/.+"
-    r"|/etc/(?:zypp/credentials\.d|yum/vars|pki/entitlement)/.+|/etc/credstore(?:\.encrypted)?/.+|/etc/sssd/.+\.conf"
+    r"|/etc/(?:zypp/credentials\.d|yum/vars|pki/entitlement)/.+|/(?:etc|run|usr/local/lib|usr/lib)/credstore(?:\.encrypted)?/.+|/etc/sssd/.+\.conf"
 )
 _KEY_STORES: Final = re.compile(
     r".*(?:\.(?:p12|pfx|jks|keystore|bcfks|kdbx|ppk|keytab)|/secring\.gpg|/private-keys-v1\.d/[^/]+\.key|/cert9\.db"
     r"|/key4\.db|/\.ssh/id_[^/.]+|/etc/ssl/private/.+|/etc/pki/tls/private/.+|/etc/letsencrypt/.+/privkey\d*\.pem"
-    r"|/etc/wireguard/.+)"
+    r"|/etc/wireguard/.+|/cryptsetup-keys\.d/.+)"
 )
 _HISTORY: Final = re.compile(
     r".*/(?:\.(?:bash|zsh|ash|sh|mysql|psql|sqlite|python|node_repl|rediscli|irb)_history|\.lesshst|\.viminfo)"
@@ -87,7 +87,7 @@ def no_token(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
 
     Fix: remove it, revoke it, and hand credentials over after attestation.
 
-    Known limits: finds known forms only; examples in documents have to be allowed by path.
+    Known limits: finds known forms only, and what ZOA-851 searches; examples in documents have to be allowed by path.
     """
     yield from _secrets(facts, parameters, is_key=False)
 
@@ -123,8 +123,8 @@ def no_host_key(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     title="The machine ID is not fixed in the image",
 )
 def no_machine_id(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: /etc/machine-id and /var/lib/dbus/machine-id of root and initrd are missing, empty, links or hold
-    "uninitialized", as machine-id(5) wants for images.
+    """What it checks: /etc/machine-id and /var/lib/dbus/machine-id of root and initrd are missing, links or too
+    short for an ID, such as empty or "uninitialized", as machine-id(5) wants for images.
 
     Why it matters: keys, DHCP identities and sealed credentials derive from it; the same on all nodes, they collide
     and can be predicted.
@@ -138,7 +138,7 @@ def no_machine_id(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     for area in facts.areas:
         for path in _MACHINE_IDS:
             file = area.by_path.get(path)
-            if file is not None and file.type == "file" and file.size and file.sha256 != _UNINITIALIZED:
+            if file is not None and file.type == "file" and file.size >= _MACHINE_ID_SIZE:
                 yield about_path(area, path, "holds a machine ID", f"{file.size} bytes")
 
 
@@ -162,7 +162,7 @@ def no_random_seed(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: looks at the places of these programs only.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             if file.type == "file" and file.size and _SEEDS.fullmatch(file.path):
                 yield about_path(area, file.path, "is a stored random seed or secret", f"{file.size} bytes")
     for esp_file in facts.esp_files:
@@ -205,7 +205,8 @@ def no_credential_file(facts: Facts, parameters: Parameters) -> Iterator[Finding
 )
 def no_key_store(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no file, empty ones aside, that by its name is a store of private keys:
-    PKCS #12, Java, NSS, GnuPG, keytabs, id_* of SSH, /etc/ssl/private, WireGuard.
+    PKCS #12, Java, NSS, GnuPG, keytabs, id_* of SSH, /etc/ssl/private, WireGuard,
+    cryptsetup-keys.d, where systemd looks for the key of a volume that names none.
 
     Why it matters: key stores are binary, their content does not show that they hold keys.
 
@@ -279,7 +280,7 @@ def _secrets(facts: Facts, parameters: Parameters, *, is_key: bool) -> Iterator[
 
 def _files(facts: Facts, pattern: re.Pattern[str], message: str, parameters: Parameters) -> Iterator[Finding]:
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             if (
                 file.type == "file"
                 and file.size

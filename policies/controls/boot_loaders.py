@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.effective import about_started, entry_evidence, entry_subject
-from policies.finding import Evidence, Finding
+from policies.finding import Evidence, Finding, about_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,23 +144,29 @@ def programs_are_signed(facts: Facts, _parameters: Parameters) -> Iterator[Findi
     severity=Severity.CRITICAL,
     title="All of the image could be read",
     references=("NIST SP 800-53 CM-8",),
-    needs=("disk",),
 )
 def all_was_read(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: partition table, root, boot partitions, boot entries and their initrds could be read, and there
-    is only one root.
+    is only one root; no program of root or initrd is too large to be looked at, and no executable one is broken; there
+    is no file in /run, /tmp, /dev, /proc and /sys, over which the start mounts other file systems (directories, and
+    device nodes and links in /dev, are right); nothing that systemd passes over, such as a directory, a dangling link
+    or a link that is no alias, stands before a unit or other configuration of the same name; links to directories lead
+    to no more paths than can be looked at.
 
     Why it matters: a door in a part that nobody looked at is open all the same.
 
     Example: a root in LUKS, an initrd in a format that is not known, a second root for updates.
 
-    Fix: check what is inside: open it with its key, or unpack it, and check the directory.
+    Fix: remove what is covered or passed over; open what is closed with its key, or unpack it, and check that.
 
     Known limits: partitions of other types are not opened; ZOA-706 finds them.
     """
     for gap in facts.unread:
         evidence = Evidence(source="disk", path=gap.place, value=gap.problem)
         yield Finding(subject=f"unread:{gap.place}", message=f"was not looked at: {gap.problem}", evidence=(evidence,))
+    for area in facts.areas:
+        if area.unreached is not None:
+            yield about_name(area, "links", f"were not all followed: {area.unreached}", ("/", area.unreached))
 
 
 @control(

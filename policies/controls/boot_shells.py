@@ -27,9 +27,13 @@ _SHELLS: Final = frozenset(
 _SINGLE_USER: Final = frozenset(
     {"rescue", "emergency", "single", "s", "S", "1", "_s", "_b", "rd.rescue", "rd.emergency"}
 )
+# ZOA-217 has the first two; the third only says that options follow.
+_OTHER_OPTIONS: Final = frozenset({"-s", "-b", "--"})
 _UNITS: Final = frozenset(
     {"systemd.unit", "rd.systemd.unit", "systemd.wants", "rd.systemd.wants", "systemd.mask", "rd.systemd.mask"}
 )
+# Runlevels, which PID 1 takes for targets (kernel-command-line(7)).
+_RUNLEVELS: Final = frozenset({"2", "3", "4", "5"})
 _INIT: Final = frozenset({"/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd"})
 _FORCE: Final = "SYSTEMD_SULOGIN_FORCE"
 
@@ -71,7 +75,8 @@ def no_shell_argument(facts: Facts, _parameters: Parameters) -> Iterator[Finding
 )
 def no_unit_argument(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile of the UKI and no addon has systemd.unit, systemd.wants or systemd.mask, nor these
-    with rd. before them, but those in the parameter "allowed".
+    with rd. before them, nor a runlevel (2 to 5), nor an option of PID 1 itself such as --unit=, but those in the
+    parameter "allowed".
 
     Why it matters: they start another target (rescue.target, storage-target-mode.target, which gives the disks to the
     network), add a unit such as debug-shell.service, or take away one that protects.
@@ -83,7 +88,10 @@ def no_unit_argument(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     Known limits: does not judge what the named unit does.
     """
     for placed in arguments(facts):
-        if placed.name in _UNITS and str(placed.argument) not in parameters["allowed"]:
+        # The kernel hands what begins with a dash, and all that stands after "--", to PID 1 as its command line.
+        is_option = placed.argument.name.startswith("-") and placed.argument.name not in _OTHER_OPTIONS
+        changes = placed.name in _UNITS or (placed.name in _RUNLEVELS and placed.value is None) or is_option
+        if changes and str(placed.argument) not in parameters["allowed"]:
             yield about_argument(placed, "changes which units are started")
 
 
@@ -118,11 +126,11 @@ def no_run_argument(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     severity=Severity.CRITICAL,
     title="PID 1 is systemd",
     references=("NIST SP 800-53 CM-7",),
-    parameters=(Parameter("programs", ("/usr/lib/systemd/systemd",), "Programs that may be PID 1 of the initrd."),),
+    parameters=(Parameter("programs", ("/usr/lib/systemd/systemd",), "Programs that may be PID 1."),),
 )
 def init_is_systemd(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: init= is absent or names systemd, rdinit= is absent or /init, in all profiles and addons; /init
-    of the initrd, where there is one, leads to a program of the parameter "programs".
+    of the initrd and /sbin/init of the root, where there are such, lead to a program of the parameter "programs".
 
     Why it matters: init=/bin/sh makes a root shell of the machine. The scripts of initramfs-tools and dracut, which
     are /init where it is not systemd, open a shell when a disk is missing.
@@ -137,11 +145,11 @@ def init_is_systemd(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
         is_other_init = placed.name == "init" and placed.value not in _INIT
         if is_other_init or (placed.name == "rdinit" and placed.value != "/init"):
             yield about_argument(placed, "makes another program PID 1")
-    if facts.initrd is not None:
-        init = facts.initrd.find("/init")
+    for area in facts.areas:
+        path = "/sbin/init" if area is facts.root else "/init"
+        init = area.find(path)
         if init is not None and init.path not in parameters["programs"]:
-            value = f"leads to {init.path}"
-            yield about_path(facts.initrd, "/init", "is no program that may be PID 1", value)
+            yield about_path(area, path, "is no program that may be PID 1", f"leads to {init.path}")
 
 
 @control(

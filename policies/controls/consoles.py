@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import fnmatch
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._arguments import about_argument, arguments
 from policies.controls._products import exists
+from policies.effective import sysctl_settings
 from policies.finding import about_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts, Origin, SysctlSetting
+    from policies.facts import Area, Facts, Origin
     from policies.finding import Finding
 
 _EARLY: Final = frozenset({"earlycon", "earlyprintk", "keep_bootcon", "ttyprintk", "xdbc"})
 _DEBUGGER_MODULES: Final = frozenset({"kgdboc", "kgdbts", "kgdbdbgp"})
 _MODULE_ARGUMENTS: Final = frozenset({"modules_load", "rd.modules_load", "rd.driver.pre", "rd.driver.post"})
+# Directives of modprobe.d(5) by which another module, or a device, loads those that stand behind it.
+_LEADS: Final = frozenset({"alias", "softdep", "weakdep"})
 _SYSRQ: Final = "kernel.sysrq"
 
 
@@ -85,8 +87,8 @@ def no_early_console(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
 )
 def no_kernel_debugger(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no argument begins with kgdb, ekgdb or kdb; root and initrd neither load kgdboc, kgdbts or
-    kgdbdbgp (modules-load.d, options in modprobe.d, modprobe@ units, modules_load=) nor write to /sys/module/kgdboc
-    by tmpfiles.d.
+    kgdbdbgp (modules-load.d, options, aliases and dependencies in modprobe.d, modprobe@ units, modules_load=) nor write
+    to /sys/module/kgdboc by tmpfiles.d.
 
     Why it matters: at a kernel debugger all memory can be read and changed, verity and lockdown included, over a
     serial line and without a password.
@@ -118,8 +120,8 @@ def no_kernel_debugger(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 )
 def no_netconsole(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no argument is netconsole= or one of its module's; root and initrd do not load the module
-    netconsole (modules-load.d, options in modprobe.d, modprobe@ units, modules_load=) and make no target of it in
-    configfs by tmpfiles.d.
+    netconsole (modules-load.d, options, aliases and dependencies in modprobe.d, modprobe@ units, modules_load=) and
+    make no target of it in configfs by tmpfiles.d.
 
     Why it matters: netconsole sends all that the kernel and services print to another machine, unencrypted.
 
@@ -150,17 +152,16 @@ def no_netconsole(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 )
 def no_sysrq(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: kernel.sysrq is 0 while the initrd runs and while the root runs: by sysctl.kernel.sysrq=0 on
-    the command line, by sysctl.d of the area or, for the root, of the initrd before it; what the kernel was built
-    with counts where nothing sets it. No argument is sysrq_always_enabled, and tmpfiles.d writes neither to
-    /proc/sys/kernel/sysrq nor to /proc/sysrq-trigger. A kernel without CONFIG_MAGIC_SYSRQ is good.
+    the command line, by sysctl.d of the area, patterns of keys included, or, for the root, of the initrd before it;
+    what the kernel was built with counts where nothing sets it. No argument is sysrq_always_enabled, and tmpfiles.d
+    writes neither to /proc/sys/kernel/sysrq nor to /proc/sysrq-trigger. A kernel without CONFIG_MAGIC_SYSRQ is good.
 
     Why it matters: whoever has a keyboard or a serial line, also the host of a virtual machine, can make a kernel
     with SysRq dump its memory's state, kill processes, reboot or enter a debugger.
 
     Example: systemd's 50-default.conf sets 16, and nothing after it sets 0.
 
-    Fix: add sysctl.kernel.sysrq=0 to the kernel's command line, and kernel.sysrq = 0 to a file of sysctl.d that comes
-    last.
+    Fix: add kernel.sysrq = 0 to a file of sysctl.d that comes last, in the initrd and in the root.
 
     Known limits: takes for granted that systemd-sysctl runs where files of sysctl.d are; the kernel's own default
     holds until the command line is read.
@@ -175,12 +176,12 @@ def no_sysrq(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
         (configuration or {}).get("CONFIG_MAGIC_SYSRQ_DEFAULT_ENABLE", "1"),
         "the kernel's default, 1 where its configuration is unknown",
     )
-    for placed in arguments(facts):
-        if placed.name.replace("/", ".") == f"sysctl.{_SYSRQ}":
-            value, origin = placed.value or "", f"command line: {placed.argument}"
+    # Where several say something, the one that is not zero counts.
+    said = [placed for placed in arguments(facts) if placed.name.replace("/", ".") == f"sysctl.{_SYSRQ}"]
+    for placed in sorted(said, key=lambda placed: not _is_zero(placed.value or "")):
+        value, origin = placed.value or "", f"command line: {placed.argument}"
     for area in reversed(facts.areas):
-        setting = _sysctl(area, _SYSRQ)
-        if setting is not None:
+        for setting in sorted(sysctl_settings(area, _SYSRQ), key=lambda setting: not _is_zero(setting.value or "")):
             value, origin = setting.value or "", str(setting.origin)
         if not _is_zero(value):
             yield about_name(area, _SYSRQ, f"is {value or 'empty'}, not 0", (origin, value))
@@ -199,16 +200,6 @@ def _is_zero(value: str) -> bool:
     return bool(value) and value.removeprefix("0x").strip("0") == ""
 
 
-def _sysctl(area: Area, key: str) -> SysctlSetting | None:
-    """What sysctl.d(5) sets a key to: its own line, else the last glob unless a line "-key" takes the key out."""
-    settings = area.configuration.sysctl
-    own = [setting for setting in settings if setting.key == key]
-    if own:
-        return own[-1] if own[-1].value is not None else None
-    globs = [item for item in settings if item.value is not None and fnmatch.fnmatchcase(key, item.key)]
-    return globs[-1] if globs else None
-
-
 def _asks_module(name: str, value: str | None, module: str) -> bool:
     return name in _MODULE_ARGUMENTS and any(item.startswith(module) for item in (value or "").split(","))
 
@@ -219,8 +210,9 @@ def _requests(area: Area, modules: frozenset[str]) -> Iterator[tuple[Origin, str
         if load.name.replace("-", "_") in modules:
             yield load.origin, load.name
     for line in area.configuration.modprobe:
-        if line.directive == "options" and line.module.replace("-", "_") in modules:
-            yield line.origin, f"options {line.module} {line.rest}"
+        named = [line.module] if line.directive == "options" else line.rest.split() if line.directive in _LEADS else []
+        if any(name.replace("-", "_") in modules for name in named):
+            yield line.origin, f"{line.directive} {line.module} {line.rest}"
     for unit in area.systemd.units:
         if exists(unit) and unit.name.startswith("modprobe@") and unit.instance in modules:
             for program in unit.programs:

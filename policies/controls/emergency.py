@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _RESTARTING: Final = words("reboot poweroff halt shutdown systemd-shutdown")
 _RESTARTING_VERBS: Final = words("reboot poweroff halt exit")
+# systemd.exec(5), OpenFile=: a path first; serial, virtual and hypervisor consoles.
+# Devices at which nobody sits; whatever else is in /dev may be a terminal or a keyboard.
+_NO_TERMINAL: Final = re.compile(r"/dev/(?:null|zero|u?random|tpm(?:rm)?[0-9])")
 _TERMINAL_INPUTS: Final = words("tty tty-force tty-fail")
 _PULLING: Final = words("Wants Requires BindsTo Upholds")
 
@@ -173,9 +177,10 @@ def no_emergency_shell(facts: Facts, _parameters: Parameters) -> Iterator[Findin
     references=("NIST SP 800-53 AC-3",),
 )
 def no_terminal_input(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no service of root or initrd that is not masked has StandardInput=tty, tty-force or tty-fail,
+    """What it checks: no unit of root or initrd that is not masked has StandardInput=tty, tty-force or tty-fail,
     takes its input from a device in /dev, or executes a login program (getty, login, sulogin, su) by name or content;
-    whatever it is called and whatever brings it in. systemd-firstboot is left to ZOA-216.
+    whatever it is called and whatever brings it in; nothing opens a terminal for a service (OpenFile=,
+    ListenSpecial=). systemd-firstboot is left to ZOA-216.
 
     Why it matters: a shell needs a terminal to be of use. This finds debug and emergency shells under any name, also
     those that only OnFailure=, a udev rule or D-Bus starts.
@@ -189,11 +194,16 @@ def no_terminal_input(facts: Facts, _parameters: Parameters) -> Iterator[Finding
     for area in facts.areas:
         hidden = {elf.path for elf in area.elf if LOGIN_CONTENT.intersection(elf.identities)}
         for unit in area.systemd.units:
-            if unit.type != "service" or _is_firstboot(unit):
+            opened = [item for item in unit.listens if item.family == "special" and _is_terminal(area, item.address)]
+            if opened:
+                terminal = Evidence(source=area.name, path=str(opened[0].origin), value=opened[0].address)
+                yield about_unit(area, unit, "opens a terminal for a service", terminal)
+            if _is_firstboot(unit):
                 continue
-            setting = _terminal_input(unit)
-            files = [area.find(program.path) for program in unit.programs]
-            is_login = any(program_name(program) in LOGINS for program in unit.programs)
+            setting = _terminal_input(area, unit)
+            programs = unit.programs if unit.type == "service" else ()
+            files = [area.find(program.path) for program in programs]
+            is_login = any(program_name(program) in LOGINS for program in programs)
             is_hidden = any(file.path in hidden for file in files if file is not None)
             if setting is not None or is_login or is_hidden:
                 evidence = (
@@ -238,16 +248,15 @@ def _manager_setting(area: Area, key: str) -> Setting | None:
 
 
 def _emergency_units(area: Area) -> list[Unit]:
-    """emergency.service, rescue.service, and services that their targets alone bring in."""
-    names: tuple[str, ...] = ("emergency.service", "rescue.service")
-    found = {name: area.units[name] for name in names if name in area.units}
-    for name in ("emergency.target", "rescue.target"):
-        target = area.units.get(name)
-        for edge in target.edges if target is not None else ():
-            unit = area.units.get(edge.unit)
-            if edge.kind in _PULLING and unit is not None and unit.type == "service" and unit.pulled_in_by is None:
-                found[unit.name] = unit
-    return [found[name] for name in sorted(found)]
+    """emergency.service, rescue.service, and services that their targets alone bring in, over whatever other units."""
+    names: tuple[str, ...] = ("emergency.service", "emergency.target", "rescue.service", "rescue.target")
+    found = fresh = {name: area.units[name] for name in names if name in area.units}
+    for _ in area.units:  # no way over units is longer
+        pulled = [edge.unit for unit in fresh.values() for edge in unit.edges if edge.kind in _PULLING]
+        others = {name: area.units[name] for name in pulled if name in area.units and name not in found}
+        fresh = {name: unit for name, unit in others.items() if unit.pulled_in_by is None}
+        found = found | fresh
+    return [found[name] for name in sorted(found) if found[name].type == "service"]
 
 
 def _restarts(program: Program) -> bool:
@@ -261,13 +270,30 @@ def _is_firstboot(unit: Unit) -> bool:
     return unit.name.startswith(("systemd-firstboot.", "systemd-homed-firstboot.", "initial-setup"))
 
 
-def _terminal_input(unit: Unit) -> Setting | None:
-    inputs = unit.values("Service", "StandardInput")
-    if not inputs:
-        return None
-    value = inputs[-1].value
-    is_device = value.startswith("file:/dev/") and value not in {"file:/dev/null", "file:/dev/zero"}
-    return inputs[-1] if value in _TERMINAL_INPUTS or is_device else None
+def _is_terminal(area: Area, path: str) -> bool:
+    """Whether a path, links followed, may be one of a terminal; so may one that only the running node knows."""
+    real = area.real(_linked_at_boot(area, path)) or ""
+    is_device = real.startswith("/dev/") and not _NO_TERMINAL.fullmatch(real)
+    return is_device or "%" in path.replace("%%", "")
+
+
+def _linked_at_boot(area: Area, path: str) -> str:
+    """Where a path leads by a link that a line of tmpfiles.d makes."""
+    for line in area.configuration.tmpfiles:
+        if line.type[:1] == "L" and f"{path}/".startswith(f"{line.path}/"):
+            folder = "" if line.argument.startswith("/") else f"{line.path.rpartition('/')[0]}/"
+            return folder + line.argument + path.removeprefix(line.path)
+    return path
+
+
+def _terminal_input(area: Area, unit: Unit) -> Setting | None:
+    for item in (item for item in unit.settings if item.key == "OpenFile"):
+        if _is_terminal(area, item.value.strip("\"'").partition(":")[0]):
+            return item
+    inputs = [item for item in unit.settings if item.key == "StandardInput"]
+    value = inputs[-1].value if inputs else ""
+    is_file = value.startswith("file:") and _is_terminal(area, value.removeprefix("file:"))
+    return inputs[-1] if value in _TERMINAL_INPUTS or is_file else None
 
 
 CONTROLS = (

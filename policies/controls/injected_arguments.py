@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._arguments import about_argument, arguments, is_on
+from policies.controls.login_accounts import ACCOUNT_FILES
+from policies.effective import entry_evidence, entry_subject
 from policies.finding import Evidence, Finding, about_name, about_path
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ _DANGEROUS: Final = (
     "home.add-signing-key.x", "firstboot.locale", "systemd.extra-unit.x", "systemd.unit-dropin.x", "import.pull",
     "vmm.notify_socket", "userdb.user.x", "cryptsetup.passphrase", "shell.job.x",
 )  # fmt: skip
+_STRANGE: Final = re.compile(r"[^ -~]|['\\\"]")
+# Around a whole argument or a whole value, double quotes are the same to all.
+_SAME_QUOTES: Final = re.compile(r'(?<!\S)([^\s"=]+=)?"([^"]*)"(?!\S)')
 _IMPORT: Final = "systemd.import_credentials"
 _GPT_AUTO: Final = "systemd.gpt_auto"
 _SET_CREDENTIAL: Final = re.compile(r"(?:rd\.)?systemd\.set_credential(?:_binary)?")
@@ -41,6 +46,7 @@ _FETCHING: Final = re.compile(
     r"|rd\.(?:neednet|route|peerdns|nfs\..+|iscsi.*|znet.*|nbd.*|live\..+|net\..+|kickstart)|iscsi_.+"
     r"|inst\..+|ks|ksdevice|autoinstall|auto|url|preseed.*|fetch|ds|cc|cloud_config_url|network_config|ignition\..+"
     r"|coreos\..+|flatcar\..+|combustion\..+|autoyast|netsetup|fai_action|script|live_config\..+|components|fetch_url"
+    r"|cloud[_-]init|systemd\.imds(?:\..+)?"
 )
 _REMOTE_ROOT: Final = re.compile(r"(?:nfs4?|cifs|iscsi|nbd|live|http|https|ftp|tftp|dhcp|dhcp6|/dev/nfs|aoe|fcoe).*")
 # Linux Documentation/admin-guide/acpi/ssdt-overlays.rst and kernel-parameters.txt.
@@ -80,6 +86,48 @@ def no_imported_credentials(facts: Facts, _parameters: Parameters) -> Iterator[F
 
 
 @control(
+    "ZOA-439",
+    door=Door.INJECTED_CONFIGURATION,
+    severity=Severity.HIGH,
+    title="The kernel command line reads the same to all of its readers",
+    references=_CHANGE_CONTROL,
+    needs=("uki",),
+)
+def no_ambiguous_command_line(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: the command lines of the UKI's profiles, of addons and of other boot entries have printable ASCII
+    only, neither a single quote nor a backslash, and double quotes only around a whole argument or a whole value.
+
+    Why it matters: systemd takes those away wherever they stand and Linux does not, and to Linux the last byte of some
+    letters is white space. What is one argument to one reader is another one, or two, to the other, and may be none to
+    who looks at it.
+
+    Example: 'systemd.debug_shell', which opens a root shell.
+
+    Fix: write arguments without quotes; a value with spaces stands in double quotes.
+
+    Known limits: arguments that firmware or a boot loader adds at boot are in PCR 12, not in the image.
+    """
+    for subject, evidence, line in _command_lines(facts):
+        if strange := sorted(set(_STRANGE.findall(_SAME_QUOTES.sub(r"\1\2", line.text)))):
+            shown = ", ".join(ascii(character) for character in strange)
+            yield Finding(subject=subject, message=f"has {shown}, which readers take differently", evidence=(evidence,))
+
+
+def _command_lines(facts: Facts) -> Iterator[tuple[str, Evidence, CommandLine]]:
+    for profile in facts.uki.profiles if facts.uki else ():
+        if profile.command_line:
+            place, text = f".cmdline of profile {profile.number}", profile.command_line.text
+            yield f"uki:{profile.number}", Evidence(source="uki", path=place, value=text), profile.command_line
+    for file in facts.esp_files:
+        if file.command_line:
+            evidence = Evidence(source="esp", path=file.path, value=file.command_line.text)
+            yield f"esp:{file.path}", evidence, file.command_line
+    for entry in facts.boot.entries:
+        if entry.command_line:
+            yield entry_subject(entry), entry_evidence(entry, entry.command_line.text), entry.command_line
+
+
+@control(
     "ZOA-402",
     door=Door.INJECTED_CONFIGURATION,
     severity=Severity.HIGH,
@@ -113,7 +161,8 @@ def no_credential_argument(facts: Facts, _parameters: Parameters) -> Iterator[Fi
 def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no unit of root or initrd that is not masked takes in, by ImportCredential= or LoadCredential=
     without a path, a credential of systemd.system-credentials(7) that makes accounts, keys, files, units, mounts or
-    networks; unless every profile's measured command line has systemd.import_credentials=no for that area.
+    networks, or one that a line of tmpfiles.d writes where it decides who may log in; unless every profile's measured
+    command line has systemd.import_credentials=no for that area.
 
     Why it matters: these are the services that turn what came from outside into logins.
 
@@ -128,11 +177,13 @@ def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[F
         is_initrd = area.name == "initrd"
         if profiles and not any(_setting(item.command_line, _IMPORT, is_initrd=is_initrd) for item in profiles):
             continue
+        lines = area.configuration.tmpfiles
+        own = [line.argument for line in lines if "^" in line.type and ACCOUNT_FILES.fullmatch(line.path)]
         for unit in area.systemd.units:
             for item in unit.credentials if unit.masked_by is None else ():
                 is_open = item.setting == "ImportCredential" or (item.source is not None and "/" not in item.source)
                 pattern = item.id if item.setting == "ImportCredential" else item.source or ""
-                if is_open and any(fnmatchcase(name, pattern) for name in _DANGEROUS):
+                if is_open and any(fnmatchcase(name, pattern) for name in (*_DANGEROUS, *own)):
                     value = f"{item.setting}={item.id}"
                     yield about_name(
                         area, f"{unit.name}:{item.id}", "obeys a credential from outside", (item.origin, value)
@@ -264,6 +315,6 @@ def _setting(line: CommandLine | None, name: str, *, is_initrd: bool) -> bool:
 
 
 CONTROLS = (
-    no_imported_credentials, no_credential_argument, no_dangerous_credential, no_manager_argument,
-    no_fetching_argument, no_gpt_auto, no_foreign_acpi_tables,
+    no_imported_credentials, no_ambiguous_command_line, no_credential_argument, no_dangerous_credential,
+    no_manager_argument, no_fetching_argument, no_gpt_auto, no_foreign_acpi_tables,
 )  # fmt: skip

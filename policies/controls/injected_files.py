@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
-from policies.facts.paths import chase
+from policies.controls._products import Product, find_product, words
+from policies.controls._writable import given_to_run, is_writable, may_be_writable, named_by
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts
+    from policies.facts import Facts
     from policies.finding import Finding
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
-# Places that are writable on a running node whatever the mounts of the image say.
-_WRITABLE: Final = (
-    "/run", "/tmp", "/var", "/dev", "/home", "/mnt", "/media", "/boot", "/efi", "/srv", "/root",  # noqa: S108 -- a rule
-)  # fmt: skip
-# systemd.unit(5), "Specifiers", as the system manager expands them.
-_SPECIFIERS: Final = {"%t": "/run", "%S": "/var/lib", "%C": "/var/cache", "%L": "/var/log", "%T": "/tmp",  # noqa: S108 -- a rule
-                      "%V": "/var/tmp",  # noqa: S108 -- a rule
-                      "%h": "/root", "%d": "/run/credentials"}  # fmt: skip
 _PATH_SETTINGS: Final = frozenset(
-    {"EnvironmentFile", "ExecSearchPath", "RootDirectory", "RootImage", "ExtensionDirectories", "ExtensionImages"}
-)
+    {"ExecSearchPath", "RootDirectory", "RootImage", "ExtensionDirectories", "ExtensionImages",
+     "MountImages"}
+)  # fmt: skip
+_IMAGES: Final = frozenset({"RootImage", "MountImages", "ExtensionImages"})
+_BINDS: Final = frozenset({"BindPaths", "BindReadOnlyPaths"})
+# Where programs and their settings are: what is bound there from elsewhere takes their place.
+_PROGRAM_PLACE: Final = re.compile(r"/(?:usr|etc|opt|s?bin|lib(?:64)?)?(?:/.*)?")
 _HOOKS: Final = re.compile(
     r".*/dhclient-script|/etc/(?:dhcp|dhcp3)/.*hooks\.d/.+|.*/(?:dhcpcd-run-hooks|dhcpcd-hooks/.+)|.*/udhcpc/.+\.script"
     r"|.*/networkd-dispatcher(?:/.+)?|.*/NetworkManager/dispatcher\.d/.+|/etc/network/if-[a-z-]+\.d/.+"
     r"|/etc/ppp/ip(?:v6)?-(?:up|down)(?:\.d/.+)?|/etc/resolvconf/update\.d/.+"
+)
+_HOOK_RUNNERS: Final = Product(
+    what="a program that runs scripts when the network changes",
+    programs=words("dhclient dhcpcd udhcpc udhcpc6 pppd NetworkManager nm-dispatcher connmand wickedd dnsmasq"),
+    identities=words("dhclient dhcpcd pppd network-manager dnsmasq"),
+    packages=words(
+        "isc-dhcp-client dhcp-client dhcpcd dhcpcd5 dhcpcd-base udhcpc ppp network-manager NetworkManager "
+        "networkd-dispatcher connman wicked dnsmasq dnsmasq-base"
+    ),
+    units=words(
+        "dhclient dhclient@ dhcpcd dhcpcd@ pppd pppd@ NetworkManager NetworkManager-dispatcher networkd-dispatcher "
+        "connman wickedd dnsmasq dnsmasq@"
+    ),
 )
 _BINFMT: Final = re.compile(r"/(?:etc|run|usr/local/lib|usr/lib|lib)/binfmt\.d/[^/]+\.conf")
 _TRUSTED_LINK: Final = re.compile(
@@ -46,7 +58,6 @@ _GENERATORS: Final = frozenset(
      "systemd-veritysetup-generator", "systemd-xdg-autostart-generator", "30-systemd-environment-d-generator",
      "systemd-factory-reset-generator", "systemd-bless-boot-generator"}
 )  # fmt: skip
-_NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false", "true", "false"})
 
 
 @control(
@@ -73,7 +84,7 @@ def no_writable_credential(facts: Facts, parameters: Parameters) -> Iterator[Fin
         for unit in area.systemd.units:
             for item in unit.credentials if unit.masked_by is None else ():
                 source = item.source or ""
-                if _is_writable(area, source) and source not in parameters["allowed"]:
+                if may_be_writable(area, source) and source not in parameters["allowed"]:
                     value = f"{item.setting}={item.id}:{source}"
                     yield about_name(
                         area, f"{unit.name}:{source}", "is loaded from a writable place", (item.origin, value)
@@ -89,7 +100,8 @@ def no_writable_credential(facts: Facts, parameters: Parameters) -> Iterator[Fin
 )
 def no_network_hook(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no executable script or hook of dhclient, dhcpcd, udhcpc, ifupdown, pppd,
-    resolvconf, NetworkManager's or networkd's dispatcher.
+    resolvconf, NetworkManager's or networkd's dispatcher, and no such program, nor ConnMan, wicked or dnsmasq: by name
+    of program or link, content, package or unit.
 
     Why it matters: they run as root with values that a DHCP server chose.
 
@@ -97,13 +109,15 @@ def no_network_hook(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 
     Fix: use systemd-networkd, which runs no scripts, and remove the other clients.
 
-    Known limits: looks at the places of these programs only; hooks of dhclient count without a mode, they are sourced.
+    Known limits: of scripts only those at the places of these programs are known; hooks of dhclient count without a
+    mode, they are sourced.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             is_sourced = "hooks" in file.path and file.type == "file"
             if _HOOKS.fullmatch(file.path) and (is_sourced or file.is_executable):
                 yield about_path(area, file.path, "runs when the network changes", f"mode {file.mode:04o}")
+    yield from find_product(facts, _HOOK_RUNNERS)
 
 
 @control(
@@ -115,8 +129,10 @@ def no_network_hook(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 )
 def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: for all units of root and initrd that are not masked, the programs of Exec lines and the paths of
-    EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage= and extensions do not lie in a writable place,
-    specifiers expanded and links followed.
+    EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage=, MountImages= and extensions do not lie in a writable
+    place, specifiers and patterns expanded and links followed, and have no specifier that is not known from the image;
+    nor does what is bound over programs or configuration (BindPaths=, BindReadOnlyPaths=), or what env, ld.so, nice,
+    shells, interpreters, modprobe and the like are given to run or to load.
 
     Why it matters: whoever can write the file is the service, at the next start and without a trace in the measurement.
 
@@ -124,7 +140,7 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
 
     Fix: put programs and settings below /usr or /etc of the image.
 
-    Known limits: files that a program opens itself are not known; arguments are not looked at.
+    Known limits: files that a program opens itself are not known; arguments of other programs are not looked at.
     """
     for area in facts.areas:
         for unit in area.systemd.units:
@@ -137,41 +153,29 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                 if setting.key in _PATH_SETTINGS
                 for word in re.split(r"[\s:]+", setting.value)
             ]
+            found += [
+                (path, setting.key, setting.origin)
+                for setting in unit.settings
+                if setting.key == "EnvironmentFile"
+                for path in named_by(area, setting.value.removeprefix("-"))
+            ]
+            found += [
+                (argument, program.setting, program.origin)
+                for program in unit.programs
+                for argument in given_to_run(area, program.path, program.arguments)
+            ]
+            found += [
+                (source, setting.key, setting.origin)
+                for setting in unit.settings
+                if setting.key in _BINDS
+                for source, target in _bound(setting.value)
+                if _PROGRAM_PLACE.fullmatch(target)
+            ]
             for path, key, origin in found:
-                if _is_writable(area, path):
+                if may_be_writable(area, path):
                     yield about_name(
                         area, f"{unit.name}:{key}:{path}", "lies in a writable place", (origin, f"{key}={path}")
                     )
-
-
-@control(
-    "ZOA-425",
-    door=Door.INJECTED_CONFIGURATION,
-    severity=Severity.HIGH,
-    title="udev and modprobe run no program from a writable place, and modprobe none at all",
-    references=_CHANGE_CONTROL,
-)
-def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: programs of udev rules in root and initrd do not lie in a writable place, and install and remove
-    lines of modprobe.d run nothing but true and false.
-
-    Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then.
-
-    Example: install dccp /var/lib/x.
-
-    Fix: remove the rule; to forbid a module, use install MODULE /bin/false.
-
-    Known limits: commands that a shell line of a rule calls in turn are not seen.
-    """
-    for area in facts.areas:
-        for rule in area.configuration.udev_programs:
-            program = rule.command.split(" ")[0]
-            if not rule.key.startswith(("ENV", "RUN{builtin}")) and _is_writable(area, program):
-                yield about_name(area, str(rule.origin), f"makes udev run {program}", (rule.origin, rule.rule))
-        for line in area.configuration.modprobe:
-            if line.directive in {"install", "remove"} and line.rest.strip() not in _NO_COMMAND:
-                value = f"{line.directive} {line.module} {line.rest}"
-                yield about_name(area, str(line.origin), "makes modprobe run a command", (line.origin, value))
 
 
 @control(
@@ -194,7 +198,7 @@ def no_binfmt(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: what the file registers is not looked at.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             is_there = file.size or (file.type == "symlink" and file.target != "/dev/null")
             if is_there and _BINFMT.fullmatch(file.path):
                 yield about_path(area, file.path, "registers an interpreter", f"{file.size} bytes")
@@ -220,13 +224,13 @@ def no_link_to_writable(facts: Facts, _parameters: Parameters) -> Iterator[Findi
     Known limits: links to /dev/null, which mask, are right; /etc/resolv.conf and the like are not looked at.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             if file.type != "symlink" or not _TRUSTED_LINK.fullmatch(file.path):
                 continue
             folder = file.path.rpartition("/")[0]
             target = file.target or ""
             whole = target if target.startswith("/") else f"{folder}/{target}"
-            if _is_writable(area, whole):
+            if is_writable(area, whole):
                 yield about_path(area, file.path, "leads to a writable place", f"-> {target}")
 
 
@@ -285,25 +289,55 @@ def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Findi
             paths = [item for text in (elf.rpath, elf.runpath) if text is not None for item in text.split(":")]
             for path in [*paths, *([elf.interpreter] if elf.interpreter else [])]:
                 whole = re.sub(r"\$(?:ORIGIN\b|\{ORIGIN\})", folder, path)
-                if not whole.startswith("/") or _is_writable(area, whole):
+                if not whole.startswith("/") or is_writable(area, whole):
                     yield about_name(
                         area, f"{elf.path}:{path}", "is where a program looks for libraries", (elf.path, path)
                     )
 
 
-def _is_writable(area: Area, path: str) -> bool:
-    """Whether a path, specifiers expanded and links followed, lies where a running node can write."""
-    expanded = re.sub("%[tSCLTVhd]", lambda match: _SPECIFIERS[match[0]], path)
-    files = area.by_path
-    real = chase(expanded, lambda item: files[item].target if item in files else None)
-    if real is None or real == "/dev/null":
-        return False
-    mounts = [mount.where for mount in area.configuration.mounts if "ro" not in mount.options]
-    places = (*_WRITABLE, *(where for where in mounts if where.startswith("/") and where != "/"))
-    return any(f"{real}/".startswith(f"{place}/") for place in places)
+@control(
+    "ZOA-437",
+    door=Door.INJECTED_CONFIGURATION,
+    severity=Severity.HIGH,
+    title="No service has files that no control looks into",
+    references=_CHANGE_CONTROL,
+    parameters=(Parameter("allowed", (), "Paths of images that were checked by themselves."),),
+)
+def no_image_in_the_image(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no unit of root and initrd that is not masked has RootImage=, MountImages= or ExtensionImages=.
+
+    Why it matters: an image of a file system inside the image is a single file to every control, and may hold a shell,
+    an SSH server and accounts; whoever gets into the service finds them.
+
+    Example: support.service has RootImage=/usr/lib/support.raw.
+
+    Fix: put the tree below /usr/lib and name it by RootDirectory=, where its files are looked at as all others are.
+
+    Known limits: archives that a program unpacks itself are not known.
+    """
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            for setting in unit.settings if unit.masked_by is None else ():
+                for word in setting.value.split() if setting.key in _IMAGES else ():
+                    path = word.lstrip("-").partition(":")[0]
+                    if path not in parameters["allowed"]:
+                        evidence = (setting.origin, f"{setting.key}={setting.value}")
+                        yield about_name(
+                            area, f"{unit.name}:{setting.key}:{path}", "is an image that nobody looked into", evidence
+                        )
+
+
+def _bound(value: str) -> Iterator[tuple[str, str]]:
+    """Source and target of each word of BindPaths= (systemd.exec(5)); without a target it is the source.
+
+    A colon may be part of a path: all that stands behind one counts as a target.
+    """
+    for word in value.split():
+        source, *others = word.lstrip("-").split(":")
+        yield from ((source, normpath(f"/{target.lstrip('/')}")) for target in others or [source])
 
 
 CONTROLS = (
-    no_writable_credential, no_network_hook, no_writable_program, no_injected_device_program, no_binfmt,
-    no_link_to_writable, only_known_generators, no_injected_library,
+    no_writable_credential, no_network_hook, no_writable_program, no_binfmt,
+    no_link_to_writable, only_known_generators, no_injected_library, no_image_in_the_image,
 )  # fmt: skip

@@ -49,6 +49,7 @@ _MITIGATIONS: Final[dict[str, frozenset[str] | None]] = {
     frozenset({"never"}), "kpti": _OFF, "no_entry_flush": None, "no_uaccess_flush": None, "no_stf_barrier": None,
 }  # fmt: skip
 _WEAKENED: Final[dict[str, frozenset[str] | None]] = {
+    "initcall_blacklist": None,
     "nokaslr": None, "nosmep": None, "nosmap": None, "noexec": _OFF, "noexec32": _OFF, "norandmaps": None,
     "rodata": _OFF, "hardened_usercopy": _OFF, "slub_debug": frozenset({"-"}), "init_on_alloc": _OFF,
     "init_on_free": _OFF, "slab_merge": None, "vsyscall": frozenset({"native", "emulate"}),
@@ -256,7 +257,8 @@ def mitigations_are_on(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 )
 def protections_are_on(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has an argument that turns off address randomization, read-only kernel data, SMEP or
-    SMAP, checks of copies, initialized memory, hashed pointers, signatures of modules, or that opens /dev/mem.
+    SMAP, checks of copies, initialized memory, hashed pointers, signatures of modules, or that opens /dev/mem, nor
+    initcall_blacklist=, which leaves out any part of the kernel.
 
     Why it matters: each turns a small flaw of the kernel into a way in.
 

@@ -7,13 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
+from policies.controls._products import program_name
+from policies.controls._tmpfiles import MAKES_CONTENT, lets_write, written
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts
+    from policies.facts import Area, Facts, Unit
     from policies.finding import Finding
 
 _NO_LOGIN: Final = frozenset({"nologin", "false"})
@@ -21,18 +23,20 @@ _PRIVILEGED_GROUPS: Final = frozenset(
     {"root", "sudo", "wheel", "admin", "adm", "disk", "shadow", "kmem", "docker", "lxd", "libvirt", "kvm", "tss", "tty",
      "systemd-journal", "staff", "operator"}
 )  # fmt: skip
+_KEY_FILES: Final = frozenset({"authorized_keys", "authorized_keys2", "authorized_principals"})
 _RHOSTS: Final = frozenset({".rhosts", ".shosts"})
 _RHOSTS_OF_ALL: Final = frozenset({"/etc/hosts.equiv", "/etc/shosts.equiv", "/etc/ssh/shosts.equiv"})
 _USER_RECORD: Final = re.compile(
     r"/(?:etc|run|run/host|usr/lib|usr/local/lib)/userdb/.*\.(?:user|group|user-privileged|group-privileged|membership)"
     r"|/var/lib/systemd/home/.+\.identity|/home/.+\.(?:home|homedir)(?:/.*)?"
 )
-_ACCOUNT_FILES: Final = re.compile(
+ACCOUNT_FILES: Final = re.compile(
     r"/etc/(?:passwd|shadow|group|gshadow|shells|nsswitch\.conf|subuid|subgid|sudoers(?:\.d/.*)?|doas\.conf|hosts\.equiv"
     r"|pam\.conf|pam\.d/.*|security/.*|userdb/.*|polkit-1/.*|ssh/.*)|.*/\.ssh(?:/.*)?|.*/\.[rs]hosts"
 )
-# tmpfiles.d(5): what writes a file, copies one or makes a link.
-_MAKES_CONTENT: Final = frozenset("fFwCL")
+_SETS_MODE: Final = frozenset("zZm")
+_SETS_ID: Final = re.compile("[~:]*0*[2-7][0-7]{3}")
+_SETS_UID: Final = re.compile("[~:]*0*[4-7][0-7]{3}")
 
 
 @control(
@@ -129,7 +133,7 @@ def unique_accounts(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 def no_privileged_member(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: group and gshadow of root and initrd name no member of groups that amount to root or read others'
     data (root, sudo, wheel, adm, disk, shadow, kmem, docker and others), and of users but root none has one of them as
-    primary group; lines of type "m" of sysusers.d add no member either.
+    primary group; lines of type "m" and "u" of sysusers.d add no member either.
 
     Why it matters: a member of disk reads every partition, a member of docker or sudo is root.
 
@@ -150,6 +154,10 @@ def no_privileged_member(facts: Facts, parameters: Parameters) -> Iterator[Findi
         primary = [(user.name, numbers.get(user.gid, ""), user.origin) for user in area.accounts.users]
         found += [(name, group, origin) for name, group, origin in primary if name != group]
         found += [(item.name, item.id, item.origin) for item in area.configuration.sysusers if item.type == "m"]
+        made = [item for item in area.configuration.sysusers if item.type.startswith("u")]
+        given = [(item.name, item.id.partition(":")[2], item.origin) for item in made]
+        named = {str(number): name for number, name in numbers.items()}
+        found += [(name, named.get(group, group), origin) for name, group, origin in given if name != group]
         for member, group, origin in found:
             if group in _PRIVILEGED_GROUPS and member != "root" and f"{member}:{group}" not in parameters["allowed"]:
                 subject = f"{origin.path}:{member}:{group}"
@@ -181,7 +189,7 @@ def no_authorized_key(facts: Facts, _parameters: Parameters) -> Iterator[Finding
             if item.keys:
                 yield about_path(area, item.path, f"lets {item.keys} keys log in", f"{item.keys} keys")
         for file in area.files:
-            if file.type == "symlink" and file.name in {"authorized_keys", "authorized_keys2"}:
+            if file.type == "symlink" and file.name in _KEY_FILES:
                 yield about_path(area, file.path, "takes the keys that may log in from elsewhere", f"-> {file.target}")
 
 
@@ -204,7 +212,7 @@ def no_trusted_host(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: the content is not looked at.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             is_named = file.name in _RHOSTS or file.path in _RHOSTS_OF_ALL
             if is_named and (file.type == "symlink" or (file.type == "file" and file.size)):
                 yield about_path(area, file.path, "lets hosts in by their names", f"{file.size} bytes")
@@ -230,7 +238,7 @@ def no_user_record(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: what the record says is not looked at; services that answer varlink queries are agents.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             if file.type != "directory" and _USER_RECORD.fullmatch(file.path):
                 yield about_path(area, file.path, "is an account outside of passwd", f"{file.size} bytes")
 
@@ -282,8 +290,10 @@ def no_sysusers_login(facts: Facts, _parameters: Parameters) -> Iterator[Finding
 )
 def no_tmpfiles_account(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no line of tmpfiles.d in root or initrd writes, copies or links passwd, shadow, group, PAM, sudo,
-    polkit or SSH configuration, user records, keys or trusted hosts, or makes a file with set-uid or set-gid bit.
-    Lines that take their content from a credential are another control's subject.
+    polkit or SSH configuration, user records, keys or trusted hosts, also with a directory that it copies, or lets
+    others than root write them, makes a file with set-uid or set-gid bit, or gives set-uid to one. Lines that take
+    their content from a credential count if a unit that runs systemd-tmpfiles has it from the image; credentials from
+    outside are the subject of ZOA-401 and ZOA-403.
 
     Why it matters: what is made at boot is not in the files that an auditor reads.
 
@@ -291,16 +301,27 @@ def no_tmpfiles_account(facts: Facts, _parameters: Parameters) -> Iterator[Findi
 
     Fix: mask the file with a link of its name to /dev/null in /etc/tmpfiles.d.
 
-    Known limits: a line that copies a whole directory into /etc is not opened.
+    Known limits: what programs write by themselves is not known.
     """
     for area in facts.areas:
+        filled = {name for unit in area.systemd.units for name in _filled(unit)}
         for item in area.configuration.tmpfiles:
-            makes = item.type[:1] in _MAKES_CONTENT and "^" not in item.type
-            mode = item.mode.lstrip("~:")
-            sets_id = makes and len(mode) > 3 and re.fullmatch("[0-7]+", mode) and int(mode, 8) & 0o6000  # noqa: PLR2004
-            if sets_id or (makes and _ACCOUNT_FILES.fullmatch(item.path)):
+            makes = item.type[:1] in MAKES_CONTENT and ("^" not in item.type or item.argument in filled)
+            # Directories of logs have set-gid, with which files in them get their group.
+            sets_id = _SETS_ID if makes else _SETS_UID if item.type[:1] in _SETS_MODE else None
+            is_set = sets_id is not None and sets_id.fullmatch(item.mode)
+            is_account = any(map(ACCOUNT_FILES.fullmatch, written(area, item)))
+            if is_set or (is_account and (makes or lets_write(item))):
                 value = f"{item.type} {item.path} {item.mode}"
                 yield about_name(area, f"{item.origin.path}:{item.path}", "is made at boot", (item.origin, value))
+
+
+def _filled(unit: Unit) -> Iterator[str]:
+    """The credentials that a unit gives to systemd-tmpfiles by what the image holds."""
+    if any(program_name(program) == "systemd-tmpfiles" for program in unit.programs):
+        for item in unit.credentials:
+            if item.setting.startswith("Set") or "/" in (item.source or ""):
+                yield item.id
 
 
 def _shell(area: Area, path: str) -> str | None:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
-from policies.effective import about_argument, about_started, profiles, refused_arguments
+from policies.effective import about_argument, about_started, daemon_settings, profiles, refused_arguments
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
@@ -39,6 +39,17 @@ _JOURNALD_ARGUMENTS: Final[dict[str, frozenset[str] | None]] = {
     "systemd.journald.forward_to_socket": None,
     "systemd.log_target": frozenset({"console", "console-prefixed", "syslog", "syslog-or-kmsg"}),
 }
+_OUTPUTS: Final = ("StandardOutput", "StandardError")
+# systemd.exec(5); console-prefixed is a LogTarget=.
+_TERMINAL: Final = re.compile(
+    r"tty|(?:journal|kmsg|syslog)\+console|console(?:-prefixed)?"
+    r"|/dev/(?:tty|console|hvc|vport|virtio-ports/|pts/|xvc|char/|serial/).*"
+)
+_FILE_OUTPUT: Final = re.compile(r"(?:file|append|truncate):\s*")
+_OUTPUT_ARGUMENTS: Final = dict.fromkeys(
+    ("systemd.default_standard_output", "systemd.default_standard_error"),
+    frozenset({"tty", "journal+console", "kmsg+console"}),
+)
 _LEFT: Final = re.compile(
     r"/(?:var/log|var/cache|var/crash|var/tmp|var/lib/systemd/(?:coredump|pstore)|tmp|root|home)/.*"
     r"|.*/\.cache/.*|.*/\.(?:bash_history|python_history|sqlite_history|lesshst|viminfo|wget-hsts)"
@@ -259,6 +270,48 @@ def _last(configuration: DaemonConfiguration, key: str) -> tuple[str, str] | Non
     return (str(held[-1].origin), held[-1].value) if held else None
 
 
+@control(
+    "ZOA-813",
+    door=Door.LEAKS,
+    severity=Severity.HIGH,
+    title="No service writes to a terminal",
+    references=("NIST SP 800-53 SC-7(10)",),
+)
+def no_output_to_terminals(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no unit of root or initrd that is not masked has StandardOutput= or StandardError= set to tty, to
+    the console besides the journal or kmsg, or to a terminal in /dev, and neither DefaultStandardOutput= nor
+    DefaultStandardError= of system.conf nor systemd.default_standard_output= or _error= of the command line says so;
+    LogTarget= of system.conf is no console.
+
+    Why it matters: whoever has the machine records its console. What a service says may quote what it was asked.
+
+    Example: a drop-in of engine.service has StandardOutput=journal+console.
+
+    Fix: StandardOutput=journal or null.
+
+    Known limits: a program that opens a terminal itself is not seen; ZOA-808 looks at the journal.
+    """
+    for area in facts.areas:
+        for unit in area.systemd.units:
+            for key in _OUTPUTS if unit.masked_by is None else ():
+                held = [setting for setting in unit.settings if setting.key == key]
+                if held and _TERMINAL.fullmatch(_output(area, held[-1].value)):
+                    value = f"{key}={held[-1].value}"
+                    yield about_name(area, f"{unit.name}:{key}", "writes to a terminal", (held[-1].origin, value))
+        for key in (*(f"Default{key}" for key in _OUTPUTS), "LogTarget"):
+            held = list(daemon_settings(area, "system.conf", key))
+            if held and _TERMINAL.fullmatch(_output(area, held[-1].value)):
+                value = f"{key}={held[-1].value}"
+                yield about_name(area, f"system.conf:{key}", "writes to a terminal", (held[-1].origin, value))
+    yield from refused_arguments(facts, _OUTPUT_ARGUMENTS, "makes services write to a terminal", also_init=True)
+
+
+def _output(area: Area, value: str) -> str:
+    """Where an output goes: the path of a file, links followed, else the value itself."""
+    path = _FILE_OUTPUT.sub("", value)
+    return value if path == value else area.real(path) or path
+
+
 def _makers_of_journal(area: Area) -> Iterator[Finding]:
     if area.find(_JOURNAL) is not None:
         yield about_path(area, _JOURNAL, "is there, so journald keeps the journal in it")
@@ -279,5 +332,5 @@ def _mode(text: str) -> int | None:
 
 CONTROLS = (
     journal_is_volatile, journal_is_not_forwarded, no_log_shipper, state_is_not_open, nothing_is_left_behind,
-    kernel_is_quiet,
+    kernel_is_quiet, no_output_to_terminals,
 )  # fmt: skip

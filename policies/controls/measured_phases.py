@@ -24,7 +24,7 @@ _LIBRARIES: Final = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", 
 _LIBRARY_PLACES: Final = ("/usr/lib64/", "/usr/lib/", "/lib64/", "/lib/")
 _HIDES: Final[dict[str, frozenset[str] | None]] = {
     "efi": frozenset({"noruntime"}), "noefi": None, "acpi": frozenset({"off"}), "tpm_tis.force": None,
-    "systemd.tpm2_measured_uki": None, "systemd.tpm2_wait": None,
+    "systemd.tpm2_measured_uki": None, "systemd.tpm2_measured_os": None, "systemd.tpm2_wait": None,
 }  # fmt: skip
 _BLOCKS: Final = ("module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "initcall_blacklist")
 _MODULES: Final = ("efivarfs", "tpm", "tpm_tis", "tpm_crb", "tpm_tis_core", "dm_verity", "dm_mod")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
 from policies.effective import about_profile, profiles
-from policies.finding import Evidence, Finding
+from policies.finding import Evidence, Finding, about_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 # docs/decisions/0018: what these measure is known and was compared with systemd-measure.
 _STUBS: Final = range(252, 263)
 _NEEDED: Final = (".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".sbat")
+# What describes or changes the machine itself (UAPI group, "Unified Kernel Image").
+_HARDWARE: Final = frozenset({".dtb", ".dtbauto", ".hwids", ".efifw"})
 _NAMES: Final = ("IMAGE_ID", "IMAGE_VERSION", "VARIANT_ID")
+_BUILT_IN: Final = ("CONFIG_CMDLINE", "CONFIG_INITRAMFS_SOURCE", "CONFIG_BOOT_CONFIG_EMBED_FILE")
 _PROFILE_ARGUMENT: Final = "bedplate.profile"
 _ESP_MESSAGES: Final = {
     "program": "is a second program that firmware can start",
@@ -295,7 +298,65 @@ def _about(uki: Uki, name: str, message: str, value: str) -> Finding:
     return Finding(subject=f"uki:{name}", message=message, evidence=(evidence,))
 
 
+@control(
+    "ZOA-922",
+    door=Door.MEASURED_BOOT,
+    severity=Severity.HIGH,
+    title="The kernel brings no arguments and no files of its own",
+    references=("NIST SP 800-53 CM-6",),
+)
+def nothing_is_built_in(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: where root or initrd has the kernel's configuration, it has no command line (CONFIG_CMDLINE), no
+    initrd (CONFIG_INITRAMFS_SOURCE) and no boot configuration (CONFIG_BOOT_CONFIG_EMBED_FILE) that is built in.
+
+    Why it matters: the kernel adds what is built in to what it is given; no control that reads the command line or the
+    initrd of the image sees it.
+
+    Example: CONFIG_CMDLINE="systemd.debug_shell".
+
+    Fix: take a kernel without, and put arguments on the measured command line.
+
+    Known limits: most images do not have the configuration, and then nothing is checked; the kernel itself is not
+    searched.
+    """
+    for area in facts.areas:
+        for name in _BUILT_IN:
+            value = (area.kernel.configuration or {}).get(name)
+            if value:
+                evidence = (str(area.kernel.configuration_path), f"{name}={value}")
+                yield about_name(area, name, "is built into the kernel", evidence)
+
+
+@control(
+    "ZOA-923",
+    door=Door.MEASURED_BOOT,
+    severity=Severity.HIGH,
+    title="The UKI brings no device tree and no firmware",
+    references=("NIST SP 800-53 CM-7",),
+    parameters=(Parameter("allowed", (), 'Sections that the image needs, such as ".dtb".'),),
+    needs=("uki",),
+)
+def no_hardware_section(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no profile of the UKI has a section .dtb, .dtbauto, .hwids or .efifw, but those in the parameter
+    "allowed".
+
+    Why it matters: a device tree tells the kernel which devices there are, names a console and adds arguments
+    (/chosen); firmware runs before the kernel. No other control looks into them.
+
+    Example: a .dtb section whose /chosen has stdout-path and bootargs.
+
+    Fix: build the UKI without Devicetree= and firmware.
+
+    Known limits: what is in a section that is allowed is not looked at.
+    """
+    for profile in profiles(facts):
+        for section in profile.sections:
+            if section.name in _HARDWARE and section.name not in parameters["allowed"]:
+                message = "describes or changes the machine, and no control looks into it"
+                yield about_profile(profile, section.name, message, section.name)
+
+
 CONTROLS = (
     esp_holds_the_uki_only, uki_is_signed, stub_is_known, sections_are_complete, no_other_profile, names_agree,
-    kernels_agree, marks_agree, image_is_for_production,
+    kernels_agree, marks_agree, image_is_for_production, nothing_is_built_in, no_hardware_section,
 )  # fmt: skip

@@ -87,7 +87,7 @@ def no_sudo_rules(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: rules from LDAP or sssd are not seen.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             is_rule = file.path in _SUDO_FILES or file.path.startswith(_SUDO_FOLDERS)
             if is_rule and (file.type == "symlink" or (file.type == "file" and file.size)):
                 yield about_path(area, file.path, "says who may become root", f"{file.size} bytes")
@@ -111,8 +111,7 @@ def no_polkit(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 
     Fix: remove the package polkitd.
 
-    Known limits: what rules say is not looked at; files of actions are in every image with systemd and count only as
-    defaults.
+    Known limits: what rules and actions say is the subject of ZOA-528.
     """
     for area in facts.areas:
         daemons = [file for file in area.files if file.name in _POLKIT and file.is_executable]
@@ -159,7 +158,8 @@ def no_set_id(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     parameters=_ALLOWED,
 )
 def no_file_capability(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no file of root or initrd has the attribute security.capability with a capability in it.
+    """What it checks: no file of root or initrd has the attribute security.capability with a capability in it, and no
+    line of tmpfiles.d gives one to a file.
 
     Why it matters: it is set-uid root in parts, and does not show in the mode.
 
@@ -173,6 +173,10 @@ def no_file_capability(facts: Facts, parameters: Parameters) -> Iterator[Finding
         for file in area.files:
             if file.capabilities and file.path not in parameters["allowed"]:
                 yield about_path(area, file.path, "gives capabilities to who starts it", ", ".join(file.capabilities))
+        for item in area.configuration.tmpfiles:
+            if item.type[:1] in "tT" and "security.capability" in item.argument:
+                value = f"{item.type} {item.path} {item.argument}"
+                yield about_name(area, f"{item.origin.path}:{item.path}", "is given capabilities", (item.origin, value))
 
 
 @control(

@@ -314,7 +314,7 @@ def no_script_that_runs(facts: Facts, parameters: Parameters) -> Iterator[Findin
     parameters=_ALLOWED,
 )
 def no_linked_interpreter(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no executable ELF file of root or initrd needs a library that runs a language (libpython,
+    """What it checks: no ELF file of root or initrd that can be run needs a library that runs a language (libpython,
     libperl, liblua, libruby, libtcl, libjvm and others) or edits command lines (libreadline, libedit).
 
     Why it matters: this finds interpreters and interactive tools under any name: a renamed python3 still needs
@@ -330,7 +330,8 @@ def no_linked_interpreter(facts: Facts, parameters: Parameters) -> Iterator[Find
         for elf in area.elf:
             libraries = [name for name in (*elf.needed, *elf.dlopen) if name.startswith(_INTERPRETER_LIBRARIES)]
             file = area.by_path[elf.path]
-            if libraries and file.is_executable and elf.soname is None and elf.path not in parameters["allowed"]:
+            is_program = elf.starts or (file.is_executable and elf.soname is None)
+            if libraries and is_program and elf.path not in parameters["allowed"]:
                 yield about_path(area, elf.path, f"is linked with {libraries[0]}", f"needs {', '.join(libraries)}")
 
 
@@ -341,11 +342,11 @@ def _programs(facts: Facts, pattern: re.Pattern[str], what: str, parameters: Par
     """
     for area in facts.areas:
         dead = {script.path for script in area.scripts if _interpreter(area, script) is None}
-        for file in area.files:
-            program = _executable(area, file, pattern)
-            if program is not None and program.path in dead:
+        named = [pair for name, pairs in area.programs.items() if pattern.fullmatch(name) for pair in pairs]
+        for file, program in sorted(named, key=lambda pair: pair[0].path):
+            if program.path in dead or file.path in parameters["allowed"]:
                 continue
-            if program is None or file.path in parameters["allowed"]:
+            if program is not file and pattern.fullmatch(program.name):  # found by its own name
                 continue
             evidence = Evidence(source=area.name, path=program.path, value=f"mode {program.mode:04o}")
             package = f" from package {program.package}" if program.package else ""
@@ -353,16 +354,6 @@ def _programs(facts: Facts, pattern: re.Pattern[str], what: str, parameters: Par
             yield Finding(
                 subject=f"{area.name}:{file.path}", message=f"is {what}{package}{leads}", evidence=(evidence,)
             )
-
-
-def _executable(area: Area, file: File, pattern: re.Pattern[str]) -> File | None:
-    if not pattern.fullmatch(file.name):
-        return None
-    if file.type != "symlink":
-        return file if file.is_executable else None
-    target = area.find(file.path)
-    is_found_itself = target is not None and pattern.fullmatch(target.name)
-    return target if target is not None and target.is_executable and not is_found_itself else None
 
 
 def _interpreter(area: Area, script: Script) -> File | None:

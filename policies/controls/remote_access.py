@@ -48,7 +48,8 @@ _TUNNELS: Final = Product(
     programs=words(
         "teleport tsh tbot tailscaled tailscale headscale cloudflared ngrok zerotier-one netbird boundary "
         "boundary-worker frpc frps chisel bore pagekite autossh inlets inlets-pro nebula twingate-connector "
-        "strongdm sdm rathole gost gsocket gs-netcat"
+        "strongdm sdm rathole gost gsocket gs-netcat openvpn wireguard-go boringtun boringtun-cli "
+        "wstunnel stunnel stunnel4 microsocks 3proxy sish sshportal rport"
     ),
     identities=words("teleport tailscale cloudflared chisel"),
     packages=words("teleport tailscale cloudflared ngrok zerotier-one netbird boundary frp chisel autossh nebula"),
@@ -76,21 +77,23 @@ _SUPER_SERVERS: Final = Product(
     what="a program that hands connections to other programs",
     programs=words(
         "inetd inetutils-inetd xinetd rlinetd tcpserver s6-tcpserver socat socat1 ncat nc nc.openbsd "
-        "nc.traditional netcat cryptcat pwncat tcpsvd websocketd websocat"
+        "nc.traditional netcat cryptcat pwncat tcpsvd websocketd websocat haproxy sslh "
+        "systemd-socket-proxyd ser2net conserver rpcbind portmap"
     ),
-    identities=words("socat ncat"),
+    identities=words("socat ncat netcat rpcbind"),
     packages=words(
         "inetutils-inetd openbsd-inetd xinetd rlinetd ucspi-tcp socat ncat netcat-openbsd netcat-traditional "
-        "cryptcat websocketd websocat"
+        "cryptcat websocketd websocat rpcbind portmap"
     ),
-    units=words("inetd inetutils-inetd openbsd-inetd xinetd rlinetd"),
+    units=words("rpcbind portmap inetd inetutils-inetd openbsd-inetd xinetd rlinetd"),
     folders=("/etc/xinetd.d/",),
 )
 _FILE_SERVERS: Final = Product(
     what="a server that files can be fetched from or put on",
     programs=words(
         "vsftpd proftpd pure-ftpd ftpd in.ftpd in.tftpd tftpd atftpd smbd rpc.nfsd rpc.mountd nfsd "
-        "ganesha.nfsd sftp-server rsync-ssl distccd systemd-storagetm nbd-server targetcli tgtd uftpd"
+        "ganesha.nfsd sftp-server rsync-ssl distccd systemd-storagetm nbd-server targetcli tgtd uftpd "
+        "nbdkit usbipd diod"
     ),
     packages=words(
         "vsftpd proftpd-core pure-ftpd ftpd tftpd tftpd-hpa atftpd samba nfs-kernel-server nfs-ganesha "
@@ -228,8 +231,8 @@ def no_remote_desktop(facts: Facts, _parameters: Parameters) -> Iterator[Finding
     references=("NIST SP 800-53 CM-7",),
 )
 def no_super_server(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd hold no inetd, xinetd, tcpserver, socat, netcat, ncat or websocketd, by name,
-    content, package or unit, and no file in /etc/xinetd.d.
+    """What it checks: root and initrd hold no inetd, xinetd, tcpserver, socat, netcat, ncat, websocketd or rpcbind, by
+    name, content, package or unit, and no file in /etc/xinetd.d.
 
     Why it matters: with one of them a single command makes any program, a shell too, listen to the network.
 
@@ -262,7 +265,7 @@ def no_inetd_configuration(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     Known limits: a file that only has comments is found as well, since nothing else needs it.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             is_main = file.path in {"/etc/inetd.conf", "/etc/xinetd.conf", "/etc/rinetd.conf"}
             if file.type == "file" and file.size and (is_main or file.path.startswith("/etc/inetd.d/")):
                 yield about_path(area, file.path, "says which programs answer on ports", f"{file.size} bytes")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 from policies.control import Door, Parameter, Severity, control
 from policies.controls._arguments import about_argument, arguments
 from policies.controls._products import Product, about_unit, exists, find_product, is_program, words
-from policies.finding import Evidence, Finding, about_path
+from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Facts, Listen
+    from policies.facts import Facts, Listen, Unit
+    from policies.finding import Finding
 
 _SSH_SERVERS: Final = words("sshd sshd-session sshd-auth dropbear dropbearmulti tinysshd tinysshd-printkey lsh-server")
 _SSH_CONTENT: Final = Product(
@@ -26,6 +27,7 @@ _SSH_UNITS: Final = words(
     "sshd-unix-local sshd-unix-local@ sshd-unix-export sshd-unix-export@"
 )
 _GENERATORS: Final = words("systemd-ssh-generator sshd-socket-generator")
+_PROTOCOLS: Final = {"ListenDatagram": "/udp", "ListenSequentialPacket": "/seqpacket"}
 
 
 @control(
@@ -153,11 +155,12 @@ def no_ssh_generator(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     severity=Severity.CRITICAL,
     title="systemd listens to the network only where the pack says so",
     references=("NIST SP 800-53 CM-7", "NIST SP 800-53 SC-7"),
-    parameters=(Parameter("allowed", (), 'Addresses as units spell them, such as "8443" or "[::]:8443".'),),
+    parameters=(Parameter("allowed", (), 'Addresses as units spell them: "8443" for TCP, "8443/udp".'),),
 )
 def no_other_listening_socket(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: every address of IP or vsock on which a socket unit listens is in the parameter "allowed",
-    whether or not the start brings the unit in: a later event may.
+    whether or not the start brings the unit in: a later event may. An address stands for TCP, of vsock for a stream;
+    other protocols are named behind it, as in "8443/udp", "8443/sctp" or "8443/seqpacket". One unit may listen there.
 
     Why it matters: a socket unit starts a program for whoever connects, and an initrd's sockets are easily
     overlooked.
@@ -169,21 +172,31 @@ def no_other_listening_socket(facts: Facts, parameters: Parameters) -> Iterator[
     Known limits: programs that open sockets themselves are not seen; network rules are not looked at.
     """
     for area in facts.areas:
+        taken: dict[str, str] = {}
         for unit in area.systemd.units:
-            for listen in unit.listens:
-                if _is_remote(listen) and listen.address not in parameters["allowed"] and unit.masked_by is None:
-                    evidence = Evidence(
-                        source=area.name, path=str(listen.origin), value=f"{listen.setting}={listen.address}"
-                    )
-                    yield Finding(
-                        subject=f"{area.name}:{unit.name}:{listen.address}",
-                        message="is an address that is not on the list of those the image may listen on",
-                        evidence=(evidence,),
-                    )
+            for listen in unit.listens if unit.masked_by is None else ():
+                if not _is_remote(listen):
+                    continue
+                address = f"{listen.address}{_protocol(unit, listen)}"
+                evidence = (listen.origin, f"{listen.setting}={listen.address}")
+                if address not in parameters["allowed"]:
+                    message = "is an address that is not on the list of those the image may listen on"
+                    yield about_name(area, f"{unit.name}:{address}", message, evidence)
+                elif taken.setdefault(address, unit.name) != unit.name:
+                    message = f"is an address on which {taken[address]} listens"
+                    yield about_name(area, f"{unit.name}:{address}", message, evidence)
 
 
 def _is_remote(listen: Listen) -> bool:
     return listen.family in {"inet", "vsock"}
+
+
+def _protocol(unit: Unit, listen: Listen) -> str:
+    """What follows an address of another protocol than TCP (systemd.socket(5))."""
+    if listen.setting in _PROTOCOLS:
+        return _PROTOCOLS[listen.setting]
+    stated = unit.values("Socket", "SocketProtocol")
+    return f"/{stated[-1].value}" if stated else ""
 
 
 CONTROLS = (no_ssh_server, no_hidden_ssh_server, no_ssh_unit, no_ssh_generator, no_other_listening_socket)

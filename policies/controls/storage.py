@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
@@ -24,6 +25,11 @@ _MEMORY: Final = frozenset(
         "tracefs", "configfs", "securityfs", "fusectl", "bpf", "pstore", "efivarfs", "binfmt_misc", "autofs",
     }
 )  # fmt: skip
+_ATTACH_WORDS: Final = 6
+_ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_ON_CORRUPTION: Final = frozenset({"panic-on-corruption", "restart-on-corruption"})
+# A block that was right once is not looked at again; one that is wrong is passed on.
+_TOLERANT: Final = frozenset({"ignore-corruption", "check-at-most-once"})
 _READ_ONLY: Final = frozenset({"erofs", "squashfs", "iso9660", "cramfs"})
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
 _MAKES_OR_GROWS: Final = ("x-systemd.makefs", "x-systemd.growfs", "x-systemd.pcrfs")
@@ -58,7 +64,7 @@ def safe_mount_options(facts: Facts, _parameters: Parameters) -> Iterator[Findin
             missing = [option for option in _SAFE if option not in _options(mount)]
             if missing and _is_writable(mount):
                 message = f"is mounted for writing without {', '.join(missing)}"
-                yield _about(area, mount, message)
+                yield about_mount(area, mount, message)
 
 
 @control(
@@ -89,7 +95,55 @@ def no_persistent_storage(facts: Facts, parameters: Parameters) -> Iterator[Find
             if mount.type in _MEMORY or mount.type == "swap" or mount.what in parameters["encrypted"]:
                 continue
             if _is_writable(mount):
-                yield _about(area, mount, f"is mounted for writing from {mount.what}, which outlives the machine")
+                yield about_mount(area, mount, f"is mounted for writing from {mount.what}, which outlives the machine")
+
+
+@control(
+    "ZOA-740",
+    door=Door.INTEGRITY,
+    severity=Severity.HIGH,
+    title="What is mounted from a disk is read through a hash tree whose root hash the image holds",
+    references=("NIST SP 800-53 SI-7(1)", "NIST SP 800-53 SI-7(5)"),
+    parameters=(Parameter("unverified", (), 'Sources that need no hash tree, such as "/dev/mapper/state".'),),
+)
+def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: the source of every mount unit that is not masked and of every line of fstab whose type does not
+    live in memory is /dev/mapper/NAME, and a unit of the same area opens NAME with `systemd-veritysetup attach`, a
+    SHA-256 root hash that is written out, and panic-on-corruption or restart-on-corruption. Or the parameter
+    "unverified" names the source.
+
+    Why it matters: a disk beside the root is not measured with it. Weights that an operator exchanged answer as the
+    operator likes, and a file system that nobody checked is what the kernel parses.
+
+    Example: run-weights.mount has What=/dev/vdb.
+
+    Fix: `weights` in image.yaml, or a unit as it makes; see docs/guides/weights.md.
+
+    Known limits: what programs mount themselves is in no file. Bind mounts and overlays are taken for disks.
+    """
+    for area in facts.areas:
+        verified = {f"/dev/mapper/{name}" for name in _verified_volumes(area)}
+        for mount in area.configuration.mounts:
+            if mount.type in _MEMORY or mount.type == "swap" or mount.what in {*verified, *parameters["unverified"]}:
+                continue
+            yield about_mount(area, mount, f"is mounted from {mount.what}, which no root hash in the image vouches for")
+
+
+def _verified_volumes(area: Area) -> Iterator[str]:
+    """The volumes that units open: `attach VOLUME DATA HASHES ROOTHASH OPTIONS` (systemd-veritysetup@.service(8))."""
+    for unit in area.systemd.units:
+        for program in unit.programs:
+            words = program.arguments
+            if (
+                program.setting == "ExecStart"
+                and program.path.rpartition("/")[2] == "systemd-veritysetup"
+                and len(words) == _ATTACH_WORDS
+                and words[0] == "attach"
+                and _ROOT_HASH.fullmatch(words[4])
+                and not _ON_CORRUPTION.isdisjoint(words[5].split(","))
+                and _TOLERANT.isdisjoint(words[5].split(","))
+            ):
+                yield words[1]
 
 
 @control(
@@ -150,7 +204,7 @@ def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     Known limits: programs that write to block devices themselves are not known.
     """
     for area in facts.areas:
-        for file in area.files:
+        for file in area.reached:
             if "/repart.d/" in file.path and file.name.endswith(".conf") and file.type in {"file", "symlink"}:
                 yield about_path(area, file.path, "defines a partition that systemd-repart would make")
         for unit in area.systemd.units:
@@ -159,7 +213,7 @@ def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Fi
                 yield about_started(area, unit, "is started at boot")
         for mount in area.configuration.mounts:
             if set(mount.options) & set(_MAKES_OR_GROWS):
-                yield _about(area, mount, "makes or enlarges a file system at boot")
+                yield about_mount(area, mount, "makes or enlarges a file system at boot")
 
 
 @control(
@@ -207,12 +261,14 @@ def _options(mount: Mount) -> frozenset[str]:
     return frozenset(held)
 
 
-def _about(area: Area, mount: Mount, message: str) -> Finding:
+def about_mount(area: Area, mount: Mount, message: str) -> Finding:
+    """A finding about a mount, by its unit or its line of fstab."""
     name = mount.unit or f"{mount.origin.path}:{mount.where}"
     value = f"{mount.what} on {mount.where} type {mount.type or '?'} ({','.join(mount.options) or 'defaults'})"
     return about_name(area, name, message, (mount.origin, value))
 
 
 CONTROLS = (
-    safe_mount_options, no_persistent_storage, no_automatic_partitions, nothing_is_partitioned, only_root_writes,
+    safe_mount_options, no_persistent_storage, data_is_verified, no_automatic_partitions, nothing_is_partitioned,
+    only_root_writes,
 )  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
 from policies.effective import about_argument, about_profile, kernel_arguments, profiles, refused_arguments
-from policies.finding import Evidence, Finding, about_path
+from policies.finding import Evidence, Finding, about_name, about_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from policies.facts import Facts
 
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
-# systemd-veritysetup-generator(8) and systemd-volatile-root.service(8); "root" and "rw" of the kernel and of systemd.
+# systemd-veritysetup-generator(8) and systemd-volatile-root.service(8); "root" and "rw" of the kernel and of systemd;
+# Linux Documentation/admin-guide/device-mapper/dm-init.rst; dracut.cmdline(7), live-boot(7) and overlayroot.
 _OTHER_ROOT: Final = dict.fromkeys(
     (
         "root", "rootfstype", "rootflags", "rw", "rd.systemd.volatile", "systemd.volatile", "usrhash", "mount.usr",
         "mount.usrfstype", "mount.usrflags", "systemd.verity_root_data", "systemd.verity_root_hash",
         "systemd.verity_usr_data", "systemd.verity_usr_hash", "systemd.verity_usr_options", "nfsroot", "root_hash",
-        "systemd.mount_extra", "rd.systemd.mount_extra", "rd.systemd.pull", "systemd.pull",
+        "systemd.mount_extra", "rd.systemd.mount_extra", "rd.systemd.pull", "systemd.pull", "dm_mod.create", "noinitrd",
+        "overlayroot", "rd.overlay", "rd.overlayfs", "rd.live.image", "rd.live.overlay", "rd.live.ram", "boot",
     )
 )  # fmt: skip
 _NO_VERITY: Final = dict.fromkeys(("systemd.verity", "rd.systemd.verity"), _NO)
@@ -29,6 +32,8 @@ _STOPS: Final = frozenset({"panic-on-corruption", "restart-on-corruption"})
 # veritysetup(8): what makes dm-verity pass over a corrupt block, or read one once only.
 _LETS_PASS: Final = frozenset({"ignore-corruption", "ignore-zero-blocks", "check-at-most-once"})
 _READ_ONLY: Final = frozenset({"erofs", "squashfs"})
+# What decides of a unit, such as those of systemd-fstab-generator(8) and systemd-veritysetup-generator(8).
+_DECIDES: Final = re.compile(r"Exec.+|What|Where|Type|Options|Root.+")
 
 
 @control(
@@ -101,14 +106,16 @@ def root_hash_is_measured(facts: Facts, _parameters: Parameters) -> Iterator[Fin
 def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has root=, rw, rootflags=, usrhash=, systemd.verity=no, systemd.volatile=,
     systemd.mount-extra= or another argument that takes a root, /usr or mount from elsewhere or lays something writable
-    over it, and neither root nor initrd has a veritytab.
+    over it, and neither root nor initrd has a veritytab, nor a drop-in that says what a unit without a file runs or
+    mounts, as generators make units.
 
     Why it matters: systemd asks these before or besides roothash=, so the root that was checked is not the one that
     runs.
 
-    Example: systemd.volatile=overlay lays a writable tmpfs over the root, from which programs can be replaced.
+    Example: systemd.volatile=overlay lays a writable tmpfs over the root, from which programs can be replaced; or
+    What=/dev/vdb in sysroot.mount.d of the initrd.
 
-    Fix: remove the argument or the file; roothash= and the partition types are all that is needed.
+    Fix: remove the argument, the file or the drop-in; roothash= and the partition types are all that is needed.
 
     Known limits: units that mount over the root are looked at by the control on mounts.
     """
@@ -117,6 +124,12 @@ def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     for area in facts.areas:
         if area.find("/etc/veritytab") is not None:
             yield about_path(area, "/etc/veritytab", "sets up verity devices besides the root's")
+        for unit in area.systemd.units:
+            for setting in unit.settings if unit.path is None else ():
+                if _DECIDES.fullmatch(setting.key):
+                    evidence = (setting.origin, f"{setting.key}={setting.value}")
+                    message = "changes what the boot makes without a unit file"
+                    yield about_name(area, f"{unit.name}:{setting.key}", message, evidence)
 
 
 @control(

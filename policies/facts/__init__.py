@@ -16,6 +16,7 @@ from policies.facts.boot import (
 from policies.facts.configuration import (
     Configuration,
     DBusService,
+    EncryptedVolume,
     ModprobeDirective,
     ModuleLoad,
     Mount,
@@ -25,10 +26,12 @@ from policies.facts.configuration import (
     SysusersEntry,
     TmpfilesEntry,
     UdevProgram,
+    UdevSetting,
 )
 from policies.facts.document import Area, Facts
 from policies.facts.files import Elf, File, Kernel, KernelModule, Package, Script, Secret
 from policies.facts.loaders import Boot, BootEntry, BootProgram, LoaderMenu, Unread
+from policies.facts.rights import BusOption, BusRule, PolkitAction, PolkitGrant, Rights, SudoRule
 from policies.facts.systemd import (
     Credential,
     DaemonConfiguration,
@@ -43,10 +46,11 @@ from policies.facts.systemd import (
 
 __all__ = [
     "Accounts", "Area", "AreaName", "Argument", "AuthorizedKeys", "Boot", "BootEntry", "BootProgram", "BrokenLine",
-    "CommandLine", "Configuration", "Credential", "DBusService", "DaemonConfiguration", "Disk", "Edge", "Elf",
-    "EspFile", "Fact", "Facts", "File", "FileType", "Generator", "Group", "ImageIdentity", "Kernel", "KernelModule",
-    "Listen", "LoaderMenu", "ModprobeDirective", "ModuleLoad", "Mount", "NameService", "Origin", "Package",
-    "PamRule", "Partition", "Password", "PolkitFile", "PresetRule", "Program", "Script", "Secret", "Setting",
-    "Shadow", "SysctlSetting", "Systemd", "SysusersEntry", "TmpfilesEntry", "UdevProgram", "Uki", "UkiProfile",
+    "BusOption", "BusRule", "CommandLine", "Configuration", "Credential", "DBusService", "DaemonConfiguration", "Disk",
+    "Edge", "Elf", "EncryptedVolume", "EspFile", "Fact", "Facts", "File", "FileType", "Generator", "Group",
+    "ImageIdentity", "Kernel", "KernelModule", "Listen", "LoaderMenu", "ModprobeDirective", "ModuleLoad", "Mount",
+    "NameService", "Origin", "Package", "PamRule", "Partition", "Password", "PolkitAction", "PolkitFile",
+    "PolkitGrant", "PresetRule", "Program", "Rights", "Script", "Secret", "Setting", "Shadow", "SudoRule",
+    "SysctlSetting", "Systemd", "SysusersEntry", "TmpfilesEntry", "UdevProgram", "UdevSetting", "Uki", "UkiProfile",
     "UkiSection", "Unit", "Unread", "User",
 ]  # fmt: skip

@@ -111,7 +111,7 @@ class EspFile(Fact, frozen=True, kw_only=True):
 
     path: Annotated[str, about("Absolute in the partition, with slashes.")]
     size: Annotated[int, about("Bytes.")]
-    sha256: Annotated[str, about("Lower-case hexadecimal.")]
+    sha256: Annotated[str | None, about("Lower-case hexadecimal; null where nothing asks for digests.")]
     role: Annotated[
         Literal["program", "addon", "credential", "loader", "other"],
         about(

@@ -34,10 +34,24 @@ class ModprobeDirective(Fact, frozen=True, kw_only=True):
 
 
 class UdevProgram(Fact, frozen=True, kw_only=True):
-    """A udev rule that runs a program: RUN, PROGRAM or IMPORT{program} (udev(7))."""
+    """A udev rule that runs a program or reads variables: RUN, PROGRAM, IMPORT{program} and others (udev(7))."""
 
-    key: Annotated[str, about("As it is spelled: RUN, RUN{program}, PROGRAM, IMPORT{program}.")]  # fmt: skip
+    key: Annotated[
+        str, about("As it is spelled: RUN, RUN{program}, PROGRAM, IMPORT{program}, IMPORT{file}, IMPORT{cmdline}.")
+    ]
     command: Annotated[str, about("Value, substitutions not made.")]
+    rule: Annotated[str, about("The whole rule, continued lines joined.")]
+    origin: Annotated[Origin, about("File and first line.")]
+
+
+class UdevSetting(Fact, frozen=True, kw_only=True):
+    """What a udev rule writes into the kernel, SYSCTL{} or ATTR{}, into a variable, ENV{}, or on a node (udev(7)).
+
+    A variable may also be set by a file that a rule imports.
+    """
+
+    key: Annotated[str, about("As it is spelled: SYSCTL{kernel.sysrq}, ATTR{power/control}, ENV{NAME}, MODE.")]
+    value: Annotated[str, about("Value, substitutions not made.")]
     rule: Annotated[str, about("The whole rule, continued lines joined.")]
     origin: Annotated[Origin, about("File and first line.")]
 
@@ -46,7 +60,7 @@ class TmpfilesEntry(Fact, frozen=True, kw_only=True):
     """A line of tmpfiles.d(5)."""
 
     type: Annotated[str, about('Type and modifiers: "d", "f+^", "L!".')]
-    path: Annotated[str, about("Path that it makes, specifiers not expanded.")]
+    path: Annotated[str, about("Path that it makes, known specifiers expanded, links of image and lines followed.")]
     mode: Annotated[str, about('Octal, or "-".')]
     user: Annotated[str, about('Owner, or "-".')]
     group: Annotated[str, about('Group, or "-".')]
@@ -107,6 +121,16 @@ class Mount(Fact, frozen=True, kw_only=True):
     origin: Annotated[Origin, about("File and line.")]
 
 
+class EncryptedVolume(Fact, frozen=True, kw_only=True):
+    """A line of crypttab(5): a volume that systemd-cryptsetup opens."""
+
+    name: Annotated[str, about("Name below /dev/mapper.")]
+    source: Annotated[str, about("Device or file.")]
+    key: Annotated[str, about('Key file or device; "none" or "-" without one.')]
+    options: Annotated[tuple[str, ...], about("Options in order.")]
+    origin: Annotated[Origin, about("File and line.")]
+
+
 class Configuration(Fact, frozen=True, kw_only=True):
     """Configuration files of an area, each kind in the order in which its reader takes them."""
 
@@ -114,9 +138,11 @@ class Configuration(Fact, frozen=True, kw_only=True):
     modules_load: Annotated[tuple[ModuleLoad, ...], about("modules-load.d and /etc/modules.")]
     modprobe: Annotated[tuple[ModprobeDirective, ...], about("modprobe.d.")]
     udev_programs: Annotated[tuple[UdevProgram, ...], about("udev/rules.d.")]
+    udev_settings: Annotated[tuple[UdevSetting, ...], about("udev/rules.d.")]
     tmpfiles: Annotated[tuple[TmpfilesEntry, ...], about("tmpfiles.d.")]
     sysusers: Annotated[tuple[SysusersEntry, ...], about("sysusers.d.")]
     pam: Annotated[tuple[PamRule, ...], about("pam.d and /etc/pam.conf.")]
     dbus_services: Annotated[tuple[DBusService, ...], about("dbus-1/system-services and dbus-1/services.")]
     polkit: Annotated[tuple[PolkitFile, ...], about("Rules, actions and authorities.")]
     mounts: Annotated[tuple[Mount, ...], about("fstab and mount units that are not masked.")]
+    encrypted_volumes: Annotated[tuple[EncryptedVolume, ...], about("crypttab.")]

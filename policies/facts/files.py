@@ -17,7 +17,9 @@ class File(Fact, frozen=True, kw_only=True):
     gid: Annotated[int, about("Group.")]
     size: Annotated[int, about("Bytes; 0 but for files.")]
     mtime: Annotated[int, about("Seconds since 1970.")]
-    sha256: Annotated[str | None, about("Lower-case hexadecimal; null but for files.")]
+    sha256: Annotated[
+        str | None, about("Lower-case hexadecimal; null but for files, and where nothing asks for digests.")
+    ]
     capabilities: Annotated[
         tuple[str, ...],
         about('File capabilities (security.capability) that are permitted or inheritable, lower case: "cap_net_raw".'),
@@ -47,6 +49,7 @@ class Elf(Fact, frozen=True, kw_only=True):
     type: Annotated[Literal["executable", "shared", "core", "other"], about('e_type; a PIE is "shared".')]
     interpreter: Annotated[str | None, about("PT_INTERP; null for libraries and static programs.")]
     soname: Annotated[str | None, about("DT_SONAME.")]
+    starts: Annotated[bool, about("It has an entry point (e_entry): kernel or dynamic linker can run it.")]
     needed: Annotated[tuple[str, ...], about("DT_NEEDED, in order.")]
     rpath: Annotated[str | None, about("DT_RPATH.")]
     runpath: Annotated[str | None, about("DT_RUNPATH.")]
@@ -56,7 +59,8 @@ class Elf(Fact, frozen=True, kw_only=True):
         tuple[str, ...],
         about(
             'What the content of a program shows it to be, whatever it is called: "openssh-server", "busybox" and the'
-            " like, as builder/facts/identities.py lists them; not looked for in libraries, which have a soname."
+            " like, as builder/facts/identities.py lists them; not looked for in libraries, which have a soname and no"
+            " entry point."
         ),
     ]
     packaged_as: Annotated[str | None, about("Package that its .note.package section names.")]

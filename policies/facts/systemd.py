@@ -18,8 +18,8 @@ class Program(Fact, frozen=True, kw_only=True):
 
     setting: Annotated[str, about("ExecStart, ExecStartPre, ExecReload and so on.")]
     prefixes: Annotated[str, about('Characters before the path: "@", "-", ":", "+", "!", "|".')]
-    path: Annotated[str, about("First word as it is spelled; absolute, or a name to look for in the search path.")]
-    arguments: Annotated[tuple[str, ...], about("Words after the path, quotes removed, specifiers not expanded.")]
+    path: Annotated[str, about("First word, known specifiers expanded: absolute, or a name of the search path.")]
+    arguments: Annotated[tuple[str, ...], about("Words after the path, known specifiers and variables expanded.")]
     origin: Annotated[Origin, about("File and line.")]
 
 
@@ -27,7 +27,7 @@ class Listen(Fact, frozen=True, kw_only=True):
     """An address of a socket unit: one Listen*= line (systemd.socket(5))."""
 
     setting: Annotated[str, about("ListenStream, ListenDatagram, ListenFIFO and so on.")]
-    address: Annotated[str, about("As it is spelled.")]
+    address: Annotated[str, about("As it is spelled, known specifiers expanded.")]
     family: Annotated[ListenFamily, about("What kind of address it is; a bare port is inet.")]
     origin: Annotated[Origin, about("File and line.")]
 
@@ -47,7 +47,8 @@ class Edge(Fact, frozen=True, kw_only=True):
     kind: Annotated[
         str,
         about('The key ("Wants", "Requires", "BindsTo", "Upholds", "OnFailure", ...), or "activates" for what a socket,'
-              ' timer, path or automount starts, "alias" and "default" for implicit ones.'),
+              ' timer, path or automount starts, "systemctl" for what its command starts,'
+              ' "alias" and "default" for implicit ones.'),
     ]  # fmt: skip
     unit: Annotated[str, about("Name of the other unit, aliases not followed.")]
     origin: Annotated[Origin, about("File and line, or the link in a .wants, .requires or .upholds directory.")]
@@ -68,7 +69,14 @@ class Unit(Fact, frozen=True, kw_only=True):
     enabled_by: Annotated[
         tuple[str, ...], about("Links in .wants, .requires and .upholds directories; aliases in /etc.")
     ]
-    settings: Annotated[tuple[Setting, ...], about("Assignments that hold, in order.")]
+    settings: Annotated[
+        tuple[Setting, ...],
+        about("Assignments that hold, in order; specifiers that are known from the image expanded."),
+    ]
+    file_variables: Annotated[
+        tuple[Setting, ...],
+        about("Variables in the files of the image that EnvironmentFile= names; their section is empty."),
+    ]
     edges: Annotated[tuple[Edge, ...], about("What it brings in when it is started.")]
     programs: Annotated[tuple[Program, ...], about("What it executes.")]
     listens: Annotated[tuple[Listen, ...], about("Addresses of a socket unit.")]

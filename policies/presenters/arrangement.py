@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 OUTCOMES: Final[tuple[Outcome, ...]] = ("crashed", "failed", "waived", "deferred", "not-applicable", "passed")
 _COUNT_FOR_NO: Final = frozenset({"crashed", "failed"})
 
-Rank = tuple[bool, int, int, str]
+# Whether all of the image could be read: where it could not, that is why others say no.
+_CAUSE: Final = "ZOA-919"
+
+Rank = tuple[bool, bool, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,13 @@ class DoorResults:
 def by_door(results: Iterable[Result]) -> tuple[DoorResults, ...]:
     """The results by door: the door with the worst result first, in each the worst result first.
 
-    A control that failed is worse than any that did not; among equals severity decides, then the outcome.
+    A control that failed is worse than any that did not; among equals severity decides, then the outcome. Where the
+    image could not be read, that comes first: it is why others failed.
     """
     doors: dict[str, list[Result]] = {}
     for result in sorted(results, key=_rank):
         doors.setdefault(result.door, []).append(result)
-    ordered = sorted(doors.items(), key=lambda item: (_rank(item[1][0])[:3], _failures(item[1])))
+    ordered = sorted(doors.items(), key=lambda item: (_rank(item[1][0])[:4], _failures(item[1])))
     return tuple(DoorResults(door, tuple(found)) for door, found in ordered)
 
 
@@ -65,7 +69,9 @@ def subject_of(report: Report) -> str:
 
 def _rank(result: Result) -> Rank:
     severity = Severity(result.severity).rank
-    return result.outcome not in _COUNT_FOR_NO, severity, OUTCOMES.index(result.outcome), result.control
+    counts = result.outcome in _COUNT_FOR_NO
+    is_cause = counts and result.control == _CAUSE
+    return not is_cause, not counts, severity, OUTCOMES.index(result.outcome), result.control
 
 
 def _failures(results: Iterable[Result]) -> int:

@@ -40,10 +40,11 @@ def text(report: Report) -> str:
 
 
 def verdict_line(report: Report) -> str:
-    """Yes or no, of what, and how many controls came out how."""
+    """Yes or no, of what, by which packs, and how many controls came out how."""
     summary = ", ".join(f"{number} {outcome}" for outcome, number in count(report.results).items())
     verdict, total = "yes" if report.passed else "no", len(report.results)
-    controls = f"{total} control{'' if total == 1 else 's'}"
+    packs = " and ".join(pack.name for pack in report.packs)
+    controls = f"{total} control{'' if total == 1 else 's'}{f' of {one_line(packs)}' if packs else ''}"
     return f"{verdict}: {one_line(subject_of(report))}, {controls}: {summary}"
 
 

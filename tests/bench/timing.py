@@ -27,11 +27,25 @@ class Timing:
 
 def timed(argv: Sequence[str], *, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Timing:
     """Run a command to its end. Raises CalledProcessError, with what it printed, if it fails."""
-    before, started = os.times(), time.monotonic()
+    before, started = processor_seconds(), time.monotonic()
     subprocess.run(argv, check=True, cwd=cwd, env={**os.environ, **(environment or {})}, capture_output=True)
-    wall, after = time.monotonic() - started, os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return Timing(wall, spent)
+    return Timing(time.monotonic() - started, processor_seconds() - before)
+
+
+def processor_seconds() -> float:
+    """What all processes that this one started and waited for had of the processor."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def peak_memory(argv: Sequence[str]) -> int:
+    """The most memory that a command, or one process that it waited for, had resident, in bytes."""
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, list(argv))
+    return usage.ru_maxrss * 1024  # getrusage(2) has it in KiB
 
 
 def table(rows: Mapping[str, Sequence[Timing]]) -> str:
@@ -48,6 +62,11 @@ def table(rows: Mapping[str, Sequence[Timing]]) -> str:
 def median(timings: Sequence[Timing]) -> float:
     """The median of the wall clock."""
     return statistics.median(timing.wall for timing in timings)
+
+
+def processor_median(timings: Sequence[Timing]) -> float:
+    """The median of user and system time."""
+    return statistics.median(timing.processor for timing in timings)
 
 
 def machine() -> str:

@@ -69,12 +69,15 @@ def check(clone: Path, environment: dict[str, str]) -> None:
     bedplate = str(clone / ".venv/bin/bedplate")
     for release in clone.glob("dist/*/*"):
         if release.suffix == ".unsigned":
-            code = "import sys; from pathlib import Path; from builder.release.build import find_unsigned; "
+            code = "import sys; from pathlib import Path; from builder.release.unsigned import find_unsigned; "
             code += "find_unsigned(Path(sys.argv[1]))"
             subprocess.run([clone / ".venv/bin/python", "-c", code, release], env=environment, check=True)
         elif release.is_dir() and not release.name.startswith("."):
             command = [bedplate, "verify", release, "--trust", clone / "keys/local/release.pub"]
             subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    vault = clone / ".cache/bedplate/vault"
+    if any(vault.glob("sha256/??/[!.]*")):
+        subprocess.run([bedplate, "vault", "verify", "--vault", vault], env=environment, check=True, stdout=sys.stderr)
     for tree in (clone / ".cache/bedplate/toolchain").glob("[!.]*/tree"):
         subprocess.run(
             [bedplate, "doctor", "--toolchain", tree], env=environment, check=True, stdout=subprocess.DEVNULL

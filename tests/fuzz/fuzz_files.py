@@ -8,7 +8,7 @@ A short run is a test (tests/unit/evidence/test_evidence_fuzz.py). For half an h
         -max_total_time=1800 -max_len=16384 -timeout=10 -rss_limit_mb=500
 
 The first byte of an input chooses what is done: files of evidence, which a mark separates, are recognised and verified
-as on first use; or one file is read as an attestation key.
+as on first use; or the first one is read as an attestation key.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,29 @@ def test_the_observation_ends_at_the_phase_asked_for(toolchain: Toolchain, tmp_p
     assert observed.outcome is Outcome.REACHED
     assert observed.extends[-1] == (11, {bank: bank.digest(b"ready") for bank in Bank})
     assert observed.milestones["ready"] == observed.changes[-1].seconds
+
+
+def test_a_visitor_comes_at_the_phase_and_what_he_raises_is_raised(toolchain: Toolchain, tmp_path: Path) -> None:
+    stub = (toolchain.tree / STUB).read_bytes()
+    sections = [Section(".initrd", b"ready"), Section(".linux", (VECTORS / "dump.efi").read_bytes())]
+    write_tiny_disk(toolchain, tmp_path / "disk.raw", {UKI: append_sections(stub, sections)})
+    visits = []
+
+    def visit() -> None:
+        visits.append("came")
+        raise RuntimeError("saw something wrong")
+
+    with pytest.raises(RuntimeError, match="saw something wrong"):
+        boot(
+            toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=TIMEOUT, workdir=tmp_path,
+            visit=visit,
+        )  # fmt: skip
+    # The machine turns itself off meanwhile, which ends the observation.
+    observed = boot(
+        toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=TIMEOUT, workdir=tmp_path,
+        visit=lambda: time.sleep(20),
+    )  # fmt: skip
+    assert (observed.outcome, visits) == (Outcome.POWERED_OFF, ["came"])
 
 
 def test_what_qemu_says_is_in_the_error_when_it_does_not_start(toolchain: Toolchain, tmp_path: Path) -> None:

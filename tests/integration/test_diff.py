@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.baseline.source import read_baseline
+from builder.cli.diff_text import outline
+from builder.cli.tree import plain_tree
 from builder.compare.baselines import compare
 from builder.compare.difference import Verdict
 from builder.image.disk import replace_uki
 from builder.image.uki import read_uki
+from builder.presenters.html import html
+from builder.presenters.markdown import markdown
+from tests.diff_page import Page
 from tests.releases import NAMES, SECTIONS, STUB, uki_of
 from tests.uki_builder import Section, append_sections
 
@@ -47,6 +52,16 @@ def test_one_argument_moves_what_it_must_and_nothing_else_differs(
     )
     assert {topic.name for topic in report.topics if topic.differences} == {"measurements", "command-line", "uki"}
     assert report.incomplete == ()
+
+
+def test_a_real_difference_is_told_in_all_forms(release: Path, toolchain: Toolchain, tmp_path: Path) -> None:
+    old, new = (disk_with(release, tmp_path / f"{len(text)}.raw", toolchain, text) for text in (b"", b" more"))
+    report = compare(read_baseline(old), read_baseline(new))
+    Page(report).check(report)
+    values = {item.new["sha384"] for item in report.pcrs if item.pcr == 4}
+    for text in (plain_tree(outline(report, full=False)), markdown(report), html(report).decode()):
+        assert "the argument more was added" in text
+        assert all(value in text for value in values)
 
 
 def test_a_real_release_equals_itself(release: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,13 +28,13 @@ PLACES = {"", ON_A_RELEASE, IN_A_RELEASE}
 
 @pytest.fixture(scope="module")
 def workspace(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory such as `make release` leaves it, and the public key beside the release."""
+    """A directory such as `make release` leaves it."""
     directory = tmp_path_factory.mktemp("docs")
     for name in ("local", "other"):
         generate_keyring(directory / "keys" / name, Profile.PRODUCTION, Algorithm.ECDSA_P256_SHA256)
     release = directory / "dist/inference-node/1.0.0"
     sign_build(built, load_keyring(directory / "keys/local"), Silent(), output=release)
-    shutil.copy(directory / "keys/local/release.pub", release.parent)
+    (directory / "images").symlink_to(ROOT / "images")
     return directory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from builder.definition.mirror import find_mirror
 from builder.errors import InvalidInputError
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
-from builder.release.lock import LockRequest, make_lock, write_lock
+from builder.release.lock import LockRequest, NewLock, make_lock, write_lock
 from builder.vault.fetch import Source
 from builder.vault.store import Vault
 from tests.debs import deb, row
@@ -45,7 +46,7 @@ def key(package: LockedPackage) -> tuple[str, tuple[Part, ...]]:
 
 @pytest.fixture(scope="module")
 def made(toolchain: Toolchain) -> ImageLock:
-    return make_lock(request(), Silent())
+    return make_lock(request(), Silent()).lock
 
 
 def test_the_archive_gives_every_part_with_what_it_depends_on(made: ImageLock, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_the_archive_gives_every_part_with_what_it_depends_on(made: ImageLock, t
     assert all("libc6" in names[part] for part in Part)
     assert "linux-image-cloud-amd64" in names[Part.ROOT] - names[Part.INITRD]
     assert "mkosi" in names[Part.TOOLCHAIN] - names[Part.ROOT]
-    assert len(made.archive.signed_by) >= 1
+    assert all(len(state.signed_by) >= 1 for state in made.archives)
     write_lock(made, tmp_path / "image.lock")
     assert read_lock(tmp_path / "image.lock") == made
 
@@ -67,12 +68,12 @@ def test_the_shipped_lock_is_of_the_same_packages(made: ImageLock) -> None:
 
 def test_an_update_of_one_package_keeps_all_others(made: ImageLock) -> None:
     again = make_lock(request(made, ("base-files",)), Silent())
-    assert again == made
+    assert again == NewLock(made, ())
 
 
 def test_an_update_keeps_versions_that_the_archive_has_no_more(made: ImageLock) -> None:
     content = deb("ncurses-base", "1", "all", "Essential: yes\n")
-    (newest,) = (package for package in made.packages if package.name == "ncurses-base")
+    (newest,) = (package for package in made.of(Part.ROOT) if package.name == "ncurses-base")
     old = msgspec.structs.replace(
         newest, version="1", size=len(content), sha256=row(content).sha256, path="pool/old/ncurses-base_1_all.deb"
     )
@@ -80,9 +81,13 @@ def test_an_update_keeps_versions_that_the_archive_has_no_more(made: ImageLock) 
     packages = tuple(old if package is newest else package for package in made.packages)
     locked = msgspec.structs.replace(made, packages=tuple(sorted(packages)))
     try:
-        assert make_lock(request(locked, ("base-files",)), Silent()) == locked
-        assert make_lock(request(locked, ("ncurses-base",)), Silent()) == made
-        assert make_lock(request(locked), Silent()) == made
+        assert make_lock(request(locked, ("base-files",)), Silent()) == NewLock(locked, ())
+        updated = make_lock(request(locked, ("ncurses-base",)), Silent())
+        assert updated.lock == made
+        assert [(change.package, change.old, change.new) for change in updated.changes] == [
+            ("ncurses-base", "1", newest.version)
+        ]
+        assert make_lock(request(locked), Silent()) == updated
     finally:
         shipped_supply().vault.place(old.sha256).unlink()
 
@@ -92,10 +97,50 @@ def test_an_update_of_what_is_not_locked_is_refused(made: ImageLock) -> None:
         make_lock(request(made, ("no-such-package",)), Silent())
 
 
+def test_an_archive_for_a_part_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(IMAGE.parent, tmp_path / "images")
+    definition = tmp_path / "images/inference-node/image.yaml"
+    line = "      suite: trixie-security\n"
+    definition.write_text(definition.read_text().replace(line, f"{line}      parts: [root, motor]\n"))
+    asked = dataclasses.replace(request(), loaded=load(definition))
+    with pytest.raises(InvalidInputError, match="the archive security is for motor, which is no part of this image"):
+        make_lock(asked, Silent())
+
+
 def test_without_an_archive_nothing_is_locked() -> None:
     asked = LockRequest(load(IMAGE), None, find_cache(os.environ), shipped_supply().vault, [])
     with pytest.raises(InvalidInputError, match="no Debian archive is known to choose packages from"):
         make_lock(asked, Silent())
+
+
+def test_a_check_tells_what_is_newer_and_writes_nothing(made: ImageLock, tmp_path: Path) -> None:
+    shutil.copytree(IMAGE.parent, tmp_path / "images")
+    (newest,) = (package for package in made.of(Part.ROOT) if package.name == "ncurses-base")
+    older = msgspec.structs.replace(newest, version="1", sha256="0" * 64)
+    packages = tuple(sorted(older if package is newest else package for package in made.packages))
+    path = tmp_path / "images/inference-node/image.lock"
+    write_lock(msgspec.structs.replace(made, packages=packages), path)
+    before = path.read_bytes()
+    shown = bedplate("lock", path.parent, "--check", "--format", "json")
+    assert shown.status == 1, shown.stderr
+    told = json.loads(shown.stdout)
+    assert told["changed"] == [
+        {
+            "package": "ncurses-base",
+            "architecture": "all",
+            "parts": list(newest.parts),
+            "old": "1",
+            "new": newest.version,
+            "archive": "debian",
+            "security": False,
+        }
+    ]
+    assert [state["name"] for state in told["archives"]] == ["debian", "security", "engine"]
+    text = bedplate("lock", path.parent, "--check")
+    assert text.status == 1
+    assert "ncurses-base:all" in text.stdout
+    assert "1 changes, 0 of them security updates" in text.stderr
+    assert path.read_bytes() == before
 
 
 def test_a_definition_without_a_lock_is_not_built(tmp_path: Path) -> None:
@@ -137,8 +182,15 @@ def test_a_changed_file_of_a_vault_is_a_no(kept: tuple[Path, Path]) -> None:
 
 
 def test_an_empty_vault_is_a_no(kept: tuple[Path, Path], tmp_path: Path) -> None:
-    assert bedplate("vault", "verify", kept[1], "--vault", tmp_path / "nothing").status == 1
-    assert bedplate("vault", "verify", "--vault", tmp_path / "nothing").status == 1
+    (tmp_path / "empty").mkdir()
+    assert bedplate("vault", "verify", kept[1], "--vault", tmp_path / "empty").status == 1
+    assert bedplate("vault", "verify", "--vault", tmp_path / "empty").status == 1
+
+
+def test_a_vault_that_is_not_there_is_no_vault(kept: tuple[Path, Path], tmp_path: Path) -> None:
+    shown = bedplate("vault", "verify", kept[1], "--vault", tmp_path / "nothing")
+    assert (shown.status, shown.stderr.splitlines()[0]) == (2, f"error: there is no vault {tmp_path / 'nothing'}")
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_collecting_needs_a_lock(kept: tuple[Path, Path]) -> None:

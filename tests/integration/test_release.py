@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from builder.definition.model import Profile
 from builder.errors import InvalidInputError, NotVerifiedError, ToolFailedError
@@ -22,6 +24,7 @@ from builder.release.sign import sign_build
 from builder.release.statements import PROVENANCE, SHORT_NAMES
 from builder.release.verify import verify_release
 from policies.policy import encode, settle
+from policies.waiver import Waiver
 from signing.keys import Algorithm
 from tests.releases import NAMES, bedplate, variant, with_policy
 
@@ -69,7 +72,8 @@ def test_the_command_verifies_a_release(release: Path, keyring: Path) -> None:
     assert (shown.status, shown.stderr) == (0, "")
     assert shown.stdout.startswith("verified: inference-node 1.0.0 x86-64, profile production\n")
     assert f"{len(SUBJECTS)}, every digest as signed" in shown.stdout
-    assert re.search(r"  policy       zero-operator-access: (\d+) controls, \1 passed, the same again on", shown.stdout)
+    packs = r"inference-node \(with data-at-rest, zero-operator-access\)"
+    assert re.search(rf"  policy       {packs}: (\d+) controls, \1 passed, the same again on", shown.stdout)
 
 
 def test_the_command_tells_in_json_what_it_verified(release: Path, keyring: Path) -> None:
@@ -78,7 +82,8 @@ def test_the_command_tells_in_json_what_it_verified(release: Path, keyring: Path
     assert told["image"]["version"] == "1.0.0"
     assert [file["name"] for file in told["files"]] == list(SUBJECTS)
     assert told["verdict"]["verificationResult"] == "PASSED"
-    assert told["verdict"]["verifiedLevels"] == ["BEDPLATE_DATA_AT_REST", "BEDPLATE_ZERO_OPERATOR_ACCESS"]
+    levels = ["BEDPLATE_DATA_AT_REST", "BEDPLATE_ZERO_OPERATOR_ACCESS", "OWN_INFERENCE_NODE"]
+    assert told["verdict"]["verifiedLevels"] == levels
     assert told["key_ids"] == [load_trusted(keyring / "release.pub").key_id]
 
 
@@ -88,7 +93,8 @@ def test_provenance_names_the_packages_with_their_digests(release: Path, keyring
     for entry in provenance["buildDefinition"]["resolvedDependencies"]:
         for area in entry["annotations"]["usedIn"]:
             used.setdefault(area, []).append(entry)
-    assert set(used) == {"root", "initrd", "toolchain"}
+    assert set(used) == {"root", "initrd", "engine", "toolchain"}
+    assert any(entry["uri"].startswith("pkg:deb/debian/llama.cpp-tools@") for entry in used["engine"])
     for area in ("root", "initrd"):
         assert all(len(entry["digest"]["sha256"]) == 64 for entry in used[area])
         assert any(entry["uri"].startswith("pkg:deb/debian/systemd@257") for entry in used[area])
@@ -153,10 +159,21 @@ def test_an_image_with_a_way_in_is_not_signed_and_every_finding_is_shown(
     assert (shown.status, shown.stdout) == (1, "")
     assert "console=ttyS0" in shown.stderr
     assert "systemd.debug_shell" in shown.stderr
-    assert re.search(r"^no: inference-node 1\.0\.0, \d+ controls: ", shown.stderr, re.MULTILINE)
+    assert re.search(r"^no: inference-node 1\.0\.0, \d+ controls of [a-z-]+: ", shown.stderr, re.MULTILINE)
     assert "error: the signed image of inference-node 1.0.0 does not satisfy its policy\n" in shown.stderr
     assert "deferred" not in shown.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "unsigned"]
+
+
+def test_a_build_whose_waiver_has_expired_since_is_not_signed(built: Path, keyring: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "build")
+    excuse = Waiver(control="ZOA-101", subject="root:/a", owner="Ada", reason="r", expires=dt.date(2026, 6, 30))
+    policy = replace(settle(["zero-operator-access"], tmp_path), waivers=(excuse,))
+    build = with_policy(tmp_path / "build", load_record(built), policy)
+    with pytest.raises(NotVerifiedError, match=r"policy\.json has waivers that have expired") as caught:
+        sign_build(build, load_keyring(keyring), Silent())
+    assert caught.value.problems == ("the waiver of ZOA-101 for root:/a expired on 2026-06-30; its owner is Ada",)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["build"]
 
 
 def test_the_reports_of_a_release_are_of_its_image(release: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from policies.presenters.html import html
-from tests.browser import Tab, chromium
+from tests.browser import BACKGROUND, CONTRAST, DARK, LIGHT, PAPER, Tab, chromium
 from tests.sample_reports import mixed
 
 if TYPE_CHECKING:
@@ -22,36 +22,6 @@ SHOWN = "[...document.querySelectorAll('#controls details:not([hidden]) .id')].m
 ALL = ["ZOA-101", "ZOA-102", "ZOA-205", "ZOA-206", "ZOA-501", "ZOA-902", "ZOA-701", "ZOA-601"]
 OPEN = "[...document.querySelectorAll('details[open] .id')].map((id) => id.textContent)"
 SUMMARY = "document.getElementById('ZOA-206').closest('details').querySelector('summary')"
-# The smallest contrast of any text that is shown with what is behind it (WCAG 2.2, "contrast ratio").
-CONTRAST = """(() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const parse = (colour) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    return canvas.getImageData(0, 0, 1, 1).data;
-  };
-  const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, weight, index) => {
-    const part = rgb[index] / 255;
-    return sum + weight * (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-  }, 0);
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = parse(getComputedStyle(at).backgroundColor);
-      if (colour[3] === 255) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let worst = { ratio: 21, text: "" };
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
-    if (element.closest("script, style, option")) continue;
-    const pair = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((a, b) => b - a);
-    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
-    if (ratio < worst.ratio) worst = { ratio, text: walker.currentNode.data.trim() };
-  }
-  return worst;
-})()"""
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +167,21 @@ def test_controls_open_for_paper_and_are_afterwards_as_they_were(tab: Tab) -> No
 def test_all_text_can_be_read(tab: Tab, scheme: str) -> None:
     tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     tab.do("document.getElementById('open').click()")
-    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(251, 251, 249)") == (scheme == "light")
+    assert tab.evaluate(BACKGROUND) == (LIGHT if scheme == "light" else DARK)
     worst = tab.evaluate(CONTRAST)
     assert worst["ratio"] >= 4.5, worst
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_switch_overrules_the_system_and_paper_overrules_both(tab: Tab, page: Path, *, scripts: bool) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=not scripts)
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    tab.open(page.as_uri())
+    seen = []
+    for theme in ("auto", "light", "dark"):
+        # A label takes clicks and keys whether or not scripts may run.
+        tab.evaluate(f"document.getElementById('theme-{theme}').click()")
+        seen.append(tab.evaluate(BACKGROUND))
+    assert seen == [DARK, LIGHT, DARK]
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    assert tab.evaluate(BACKGROUND) == PAPER

@@ -41,9 +41,16 @@ def lie_about_a_value(copy: Copy, keys: Keyring) -> str:
 
 def lie_in_words_that_cannot_be_printed(copy: Copy, keys: Keyring) -> str:
     document = json.loads((copy.directory / REFERENCE_VALUES).read_bytes())
-    document["uki"]["kernel"] = "\ud800\x1b[2J"
+    document["uki"]["kernel"] = "\u202e\x1b[2J"
     copy.write(REFERENCE_VALUES, json.dumps(document).encode())
-    return rf"{REFERENCE_VALUES}: uki.kernel is \ud800\x1b\[2J, the image gives 6\..*"
+    return rf"{REFERENCE_VALUES}: uki.kernel is \u202e\x1b\[2J, the image gives 6\..*"
+
+
+def lie_in_words_that_are_no_text(copy: Copy, keys: Keyring) -> str:
+    document = json.loads((copy.directory / REFERENCE_VALUES).read_bytes())
+    document["uki"]["kernel"] = "\ud800"
+    copy.write(REFERENCE_VALUES, json.dumps(document).encode())
+    return rf"{REFERENCE_VALUES}: a string has half a surrogate pair, which stands for nothing"
 
 
 def add_to_reference_values(copy: Copy, keys: Keyring) -> str:
@@ -110,6 +117,7 @@ def add_a_partition(copy: Copy, keys: Keyring) -> str:
         hide_behind_the_uki,
         lie_about_a_value,
         lie_in_words_that_cannot_be_printed,
+        lie_in_words_that_are_no_text,
         add_to_reference_values,
         repeat_a_key_of_reference_values,
         write_reference_values_in_utf16,

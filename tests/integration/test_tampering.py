@@ -63,7 +63,7 @@ def test_a_byte_of_the_initrd_is_told_by_its_own_checksum(copy: Copy, keys: Keyr
     initrd = bytes(read_uki(uki).content(".initrd") or b"")
     place = (copy.directory / NAMES.disk).read_bytes().index(initrd[1 << 20 : (1 << 20) + 512])
     copy.flip(NAMES.disk, place)
-    broken = f"{NAMES.disk}: UKI section .initrd at offset 0x[0-9a-f]+: the zstd frame is broken: .*"
+    broken = f"{NAMES.disk}: initrd of the UKI at offset 0x[0-9a-f]+: the zstd frame is broken: .*"
     assert_problems(problems_of(copy.directory, keys), f"{NAMES.disk}: {DIGEST}", broken, UNREAD)
 
 

@@ -26,7 +26,7 @@ from builder.release.statements import (
 from builder.release.verify import verify_release
 from signing import dsse, envelope_json, keys
 from signing.signer import FileSigner
-from tests.verdicts import verdict
+from tests.verdicts import REFERENCE_VALUES, verdict
 
 SIGNER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
 OTHER = FileSigner.from_pem(keys.generate(keys.Algorithm.ED25519).private_pem)
@@ -35,7 +35,7 @@ SUBJECT = Subject("node.efi", {"sha256": "00" * 32})
 REFERENCE = {
     "image": {"name": "node", "version": "1", "architecture": "x86-64", "profile": "production"},
     "uki": {"stub": "257", "kernel": "6.12", "command_line": "", "root_hash": ""},
-    "reference_values": {},
+    "reference_values": REFERENCE_VALUES,
 }
 LINES = envelope_json.encode_lines(
     dsse.sign(PAYLOAD_TYPE, encode_statement(kind, predicate, (SUBJECT,)), [SIGNER])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder import files
-from builder.errors import BedplateError, InvalidInputError
+from builder.errors import BedplateError, InvalidInputError, MalformedImageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,3 +258,226 @@ def test_work_that_needs_more_space_than_there_is_does_not_start(tmp_path: Path)
     files.require_free(tmp_path, 1, what="the build")
     with pytest.raises(BedplateError, match=r"the build needs \d+ MiB in .*, which has \d+ MiB free"):
         files.require_free(tmp_path, 1 << 60, what="the build")
+
+
+@pytest.mark.parametrize("layout", [b"", b"data", b"\0" * 300_000 + b"end", b"begin" + b"\0" * 300_000])
+def test_a_sparse_copy_has_the_same_content_and_its_holes(tmp_path: Path, layout: bytes) -> None:
+    with (tmp_path / "source").open("wb") as file:
+        file.truncate(8 << 20)
+        file.seek(1 << 20)
+        file.write(layout)
+    files.copy_sparse(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+    assert (tmp_path / "target").stat().st_blocks * 512 <= 1 << 20
+
+
+def test_a_sparse_copy_does_not_replace(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"new")
+    (tmp_path / "target").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        files.copy_sparse(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == b"old"
+
+
+def test_a_file_is_moved_to_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def across(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    (tmp_path / "source").write_bytes(b"data" * 1000)
+    monkeypatch.setattr("pathlib.Path.rename", across)
+    files.move_file(tmp_path / "source", tmp_path / "target")
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_bytes() == b"data" * 1000
+
+
+def test_every_file_of_a_new_directory_is_flushed_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino))
+    with files.new_directory(tmp_path / "made") as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner/file").write_bytes(b"data")
+        (partial / "link").symlink_to("nowhere")
+        inodes = {path.stat().st_ino for path in (partial, partial / "inner", partial / "inner/file")}
+        assert not flushed
+    assert inodes <= set(flushed)
+
+
+def test_a_directory_of_many_files_is_flushed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append(True))
+    monkeypatch.setattr(files, "_MOST_SINGLE_SYNCS", 2)
+    with files.new_directory(tmp_path / "made") as partial:
+        for number in range(3):
+            (partial / str(number)).touch()
+    assert synced == [True]
+
+
+def test_what_is_wrong_in_a_file_is_told_with_its_name_and_the_hint(tmp_path: Path) -> None:
+    expected = r"log\.bin: header at offset 0x4: too short$"
+    with pytest.raises(InvalidInputError, match=expected) as caught, files.named(tmp_path / "log.bin"):
+        raise MalformedImageError("header", 4, "too short", hint="copy it again")
+    assert caught.value.hint == "copy it again"
+
+
+@pytest.fixture
+def null(tmp_path: Path) -> Path:
+    """A character device of our own that takes everything, as /dev/null does."""
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        device.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("this user may not make or open device nodes")
+    return device
+
+
+def test_a_link_stays_and_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("kept/file")
+    files.write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "kept/file").read_bytes() == b"new"
+    assert names(tmp_path / "kept") == ["file"]
+
+
+def test_a_dangling_link_stays_and_the_file_that_it_names_is_made(tmp_path: Path) -> None:
+    (tmp_path / "second").symlink_to("file")
+    (tmp_path / "first").symlink_to("second")
+    files.write_atomically(tmp_path / "first", b"new")
+    assert [path.is_symlink() for path in sorted(tmp_path.iterdir())] == [False, True, True]
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_character_device_is_written_into(tmp_path: Path, null: Path) -> None:
+    (tmp_path / "link").symlink_to("null")
+    for name in ("null", "link"):
+        files.write_atomically(tmp_path / name, b"data")
+    assert stat.S_ISCHR(null.lstat().st_mode)
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_device_that_is_full_is_named(tmp_path: Path, null: Path) -> None:
+    full = null.with_name("full")
+    os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.write_atomically(full, b"data")
+    assert caught.value.filename == str(full)
+    assert stat.S_ISCHR(full.lstat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["fifo", "link"])
+def test_a_fifo_is_written_into(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    files.write_atomically(tmp_path / name, b"data")
+    assert os.read(reader, 100) == b"data"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
+
+
+def test_a_fifo_whose_reader_went_away_is_a_failure(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+
+    def write() -> None:
+        with files.new_file(tmp_path / "fifo") as file:
+            os.close(reader)
+            file.write(b"data")
+
+    with pytest.raises(BedplateError, match=r"cannot write .*/fifo: nobody reads it any more$"):
+        write()
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_a_link_to_standard_output_gets_what_follows_there(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "log").write_bytes(b"before\n")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    code = f"""
+from pathlib import Path
+from builder import files
+print("first", flush=True)
+files.write_atomically(Path({str(tmp_path)!r}, "stdout"), b"data\\n")
+print("last", flush=True)
+"""
+    with (tmp_path / "log").open(mode) as output:
+        subprocess.run([sys.executable, "-c", code], stdout=output, check=True)
+    assert (tmp_path / "log").read_bytes() == (b"before\n" if mode == "ab" else b"") + b"first\ndata\nlast\n"
+    piped = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert piped.stdout == b"first\ndata\nlast\n"
+    assert (tmp_path / "stdout").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["target", "link"])
+@pytest.mark.parametrize("kind", ["a directory", "a socket", "a block device"])
+def test_what_is_no_file_is_neither_replaced_nor_removed(tmp_path: Path, kind: str, name: str) -> None:
+    target = tmp_path / "target"
+    if kind == "a directory":
+        target.mkdir()
+    else:
+        try:
+            os.mknod(target, stat.S_IFSOCK if kind == "a socket" else stat.S_IFBLK, os.makedev(7, 250))
+        except PermissionError:
+            pytest.skip("this user may not make device nodes")
+    before = target.lstat()
+    (tmp_path / "link").symlink_to("target")
+    named = tmp_path / name
+    expected = f"{named} is {kind}, expected a file, a character device, a FIFO, or nothing$"
+    with pytest.raises(InvalidInputError, match=expected):
+        files.write_atomically(named, b"data")
+    with pytest.raises(InvalidInputError, match=expected):
+        files.remove_earlier(named)
+    assert target.lstat() == before
+    assert names(tmp_path) == ["link", "target"]
+
+
+def test_a_name_that_leads_nowhere_is_no_acceptable_target(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere/file")
+    for name, problem in {
+        "nowhere/file": ".*/nowhere is not there",
+        "dangling": ".*/nowhere is not there",
+        "file/file": "Not a directory",
+        "loop": "Too many levels of symbolic links",
+    }.items():
+        with pytest.raises(InvalidInputError, match=f"cannot write {tmp_path}/{name}: {problem}$"):
+            files.write_atomically(tmp_path / name, b"data")
+    assert names(tmp_path) == ["dangling", "file", "loop"]
+
+
+def test_an_earlier_file_is_removed_and_the_link_to_it_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    files.remove_earlier(tmp_path / "link")
+    assert names(tmp_path) == ["link"]
+    files.remove_earlier(tmp_path / "link")
+    files.remove_earlier(tmp_path / "nowhere")
+    assert names(tmp_path) == ["link"]
+
+
+def test_a_fifo_or_a_device_is_no_earlier_file(tmp_path: Path, null: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", null):
+        files.remove_earlier(path)
+    assert names(tmp_path) == ["fifo", "null"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.write_atomically(tmp_path / "file", b"new")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_what_the_block_could_not_read_keeps_its_own_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, files.new_file(tmp_path / "file"):
+        (tmp_path / "source").read_bytes()
+    assert caught.value.filename == str(tmp_path / "source")
+    assert names(tmp_path) == []

@@ -1,7 +1,8 @@
 """Two contents of one file: which comparator fits them, and what it finds.
 
 A comparator is a function of both contents that gives properties by name, or None if the contents are not its kind.
-What no comparator knows is compared as text, and what is no text is said to be binary: incomplete, never equal.
+What no comparator knows is compared as text, and what is no text is said to be binary and to need diffoscope, which
+``builder.baseline`` runs: incomplete, never equal.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from builder.compare.deep import archives, certificates, elf, keyed
+from builder.compare.deep import archives, certificates, elf, keyed, pe
 from builder.compare.deep.lines import unified
 from builder.compare.difference import Change, Difference, node_id
 from builder.compare.parts import changed_fields, presence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # A file in an archive in a compressed file in an archive: deeper than that nothing real is.
 MAX_DEPTH: Final = 4
 MAX_CHILDREN: Final = 2_000
+# What a reason ends with where another program knows kinds of files that no comparator here does.
+NEEDS_DIFFOSCOPE: Final = "needs diffoscope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def _member(place: str, path: str, old: bytes | None, new: bytes | None, depth: 
 def _properties(place: str, name: str, old: bytes, new: bytes) -> Inside | None:
     readers: tuple[tuple[str, Callable[[str, bytes], Mapping[str, str] | None]], ...] = (
         ("ELF", elf.properties),
+        ("PE", pe.properties),
         ("certificate field", certificates.properties),
         ("key", keyed.properties),
     )
@@ -109,7 +113,7 @@ def _text(place: str, old: bytes, new: bytes) -> Inside:
     try:
         found, whole = unified(old, new)
     except UnicodeDecodeError:
-        return Inside((), f"both are binary, {len(old)} and {len(new)} bytes")
+        return Inside((), f"both are binary, {len(old)} and {len(new)} bytes: {NEEDS_DIFFOSCOPE}")
     child = Difference(id=f"{place}/=text", kind="text", subject=found, change=Change.CONTENT)
     return Inside((child,), None if whole else "there is more than is shown")
 

@@ -1,8 +1,5 @@
 
-"use strict";
-(() => {
-  const byId = (id) => document.getElementById(id);
-  const form = byId("filter");
+{
   const choices = ["outcome", "severity", "door"].map(byId);
   const controls = [...document.querySelectorAll("#controls details")].map((element) => ({
     element,
@@ -11,7 +8,7 @@
   }));
 
   const filter = () => {
-    const words = byId("words").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsOf(byId("words"));
     let shown = 0;
     for (const { element, text, values } of controls) {
       const matches = words.every((word) => text.includes(word))
@@ -32,43 +29,7 @@
     }
   };
 
-  // A link to a control opens it, and lifts a filter that hides it.
-  const follow = () => {
-    const target = byId(location.hash.slice(1));
-    const control = target && target.closest("details");
-    if (target && target.closest("[hidden]")) {
-      form.reset();
-    }
-    if (control) {
-      control.open = true;
-      control.querySelector("summary").focus({ preventScroll: true });
-    }
-    if (target) target.scrollIntoView();
-  };
-
-  form.addEventListener("input", filter);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(filter));
+  setUpFilter(byId("filter"), filter);
   byId("open").addEventListener("click", () => setOpen(true));
   byId("close").addEventListener("click", () => setOpen(false));
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !event.target.closest("input, select, textarea")) {
-      event.preventDefault();
-      byId("words").focus();
-    }
-  });
-
-  // Paper shows everything; afterwards the page is as it was.
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = controls.filter(({ element }) => !element.open);
-    closed.forEach(({ element }) => { element.open = true; });
-  });
-  addEventListener("afterprint", () => closed.forEach(({ element }) => { element.open = false; }));
-
-  addEventListener("hashchange", follow);
-  // Not before: the browser goes to the target itself while it loads, and takes the focus away.
-  addEventListener("load", () => { if (location.hash) follow(); });
-  form.hidden = false;
-  filter();
-})();
+}

@@ -10,10 +10,12 @@ import jsonschema
 import pytest
 import zstandard
 
+from builder.baseline.causes import find_causes
 from builder.baseline.deepen import deepen
 from builder.baseline.source import read_baseline
 from builder.cli.main import main
 from builder.compare.baselines import compare
+from builder.compare.causes.cause import Builds
 from builder.compare.difference import Change, Verdict
 from builder.compare.entries import entries_of, read_entries
 from builder.errors import InvalidInputError, MalformedImageError, NotVerifiedError
@@ -272,7 +274,7 @@ def test_the_verb_says_no_where_something_differs(
 ) -> None:
     status, out, err = run(*releases, capsys=capsys)
     assert status == 1
-    assert "openssl 3.5.1-1 -> 3.5.4-1 changed 1 file in root, so the root hash, so the command line, so PCR" in out
+    assert "openssl 3.5.1-1 -> 3.5.4-1\n      so 1 file in root\n      so the root hash, the command line and" in out
     assert err.count("UNVERIFIED") == 2
 
 
@@ -318,3 +320,24 @@ def test_images_stay_closed_where_asked(releases: tuple[Path, Path], capsys: pyt
     assert run("--manifests", *releases, capsys=capsys)[0] == 1
     status, _, err = run("--manifests", "--deep", *releases, capsys=capsys)
     assert (status, "--deep opens images" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("place", "part"), [(40 * 512, "partition table"), (-40 * 512, "partition table"), (0, None)])
+def test_a_byte_of_a_disk_that_nothing_reads_is_told_and_named(
+    disks: tuple[Path, Path], tmp_path: Path, place: int, part: str | None
+) -> None:
+    """A gap before and one behind the partitions, or nothing."""
+    disk = bytearray(disks[0].read_bytes())
+    disk[place] ^= 0 if part is None else 1
+    other = tmp_path / "other.raw"
+    other.write_bytes(disk)
+    report = compare(read_baseline(disks[0]), read_baseline(other))
+    assert report.incomplete == ()
+    if part is None:
+        assert report.verdict is Verdict.EQUAL
+        return
+    assert [item.id for item in report.differences] == ["partitions/rest"]
+    builds = Builds(times=(), words={}, versions={}, digests=frozenset())
+    (cause,) = find_causes(report, disks[0], other, builds)
+    assert cause.path == part
+    assert f"the first byte that differs is at {place % len(disk):#x}" in cause.evidence

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from builder.cli.appraise import command
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -86,7 +88,11 @@ def test_a_good_node_is_accepted_in_json(bench: Bench) -> None:
     report = json.loads(result.stdout)
     assert report["accepted"] is True
     assert report["release"]["version"] == "1.0.0"
-    assert report["evidence"]["nonce"] == NONCE.hex()
+    shown = report["evidence"]
+    assert shown["nonce"] == NONCE.hex()
+    assert shown["clock"] == {"milliseconds": 1234, "reset_count": 5, "restart_count": 6, "safe": True}
+    assert (shown["firmware_version"], shown["claims"]) == ("0000000020191023", {})
+    assert shown["pcrs"]["sha384"]["12"] == bytes(48).hex()
 
 
 def test_the_order_of_the_files_does_not_matter(bench: Bench) -> None:
@@ -134,13 +140,16 @@ def test_stored_evidence_has_to_be_called_so(bench: Bench) -> None:
     words = bench.node(GOOD)
     assert bench(*words, nonce=b"").exit_code == 2
     assert bench(*words, "--stored").exit_code == 2
-    assert bench(*words, "--stored", nonce=b"").exit_code == 0
+    stored = bench(*words, "--stored", nonce=b"")
+    assert stored.exit_code == 0
+    assert "freshness    not checked" in stored.stdout
+    assert "freshness" not in bench(*words).stdout
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--minimum-version", "1.0.1"], "older than the lowest"),
+        (["--minimum-version", "1.0.1"], "below the lowest"),
         (["--maximum-age", "1", "--at", "2026-06-01"], "longer ago"),
         (["--secure-boot", "disabled"], "Secure Boot is enabled"),
         (["--phase", "sysinit"], "the boot is at phase ready"),
@@ -149,6 +158,15 @@ def test_stored_evidence_has_to_be_called_so(bench: Bench) -> None:
 def test_what_a_policy_refuses_is_named(bench: Bench, options: list[str], words: str) -> None:
     (problem,) = problems(bench(*bench.node(GOOD), *options))
     assert words in problem
+
+
+def test_a_bank_that_is_asked_for_must_be_quoted(bench: Bench) -> None:
+    files = quote_files(GOOD.evidence(banks=["sha384"]))
+    words = [word for name, data in files.items() for word in ("--evidence", bench.write(name, data))]
+    assert bench(*words, "--bank", "sha384").exit_code == 0
+    (problem,) = problems(bench(*words, "--bank", "sha256"))
+    assert "must be quoted in the bank sha256" in problem
+    assert bench(*words, "--bank", "sha1").exit_code == 2
 
 
 def test_a_revoked_release_is_a_no(bench: Bench) -> None:
@@ -169,6 +187,13 @@ def test_a_nitro_document_is_verified_with_aws_root(bench: Bench) -> None:
     root = bench.write("root.der", nitro_chain()[0].der)
     result = bench("--evidence", document, "--nitro-root", root, "--at", "2026-03-01T12:00:00Z", ak=False)
     assert len(problems(result)) >= 5
+    options = ["--nitro-root", root, "--at", "2026-03-01T12:00:00Z", "--format", "json"]
+    shown = json.loads(bench("--evidence", document, *options, ak=False).stdout)["evidence"]
+    assert shown["claims"] == {
+        "module_id": "i-0123456789abcdef0-tpm0000000000000000",
+        "user_data": b"user data".hex(),
+    }
+    assert (shown["clock"], shown["firmware_version"], shown["time"]) == (None, None, "2026-03-01T12:00:00+00:00")
     without = bench("--evidence", document, ak=False)
     assert isinstance(without.exception, InvalidInputError)
 
@@ -178,7 +203,7 @@ def test_a_nitro_document_is_verified_with_aws_root(bench: Bench) -> None:
     [
         (["--ak-cert", "ak.pem"], "--ak-cert and --ak-root go together"),
         (["--userspace-log", "ak.pem"], "goes with --eventlog"),
-        (["--phase", "later"], "'later' is none of"),
+        (["--phase", "later"], "'later' is not one of"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(bench: Bench, options: list[str], words: str) -> None:
@@ -247,12 +272,24 @@ def certified(bench: Bench, nonce: bytes = NONCE) -> list[str]:
     ]  # fmt: skip
 
 
+def test_a_key_beside_a_certificate_must_be_its_own(bench: Bench) -> None:
+    root = issue("authority", authority=True)
+    leaf = issue("ak", root, key=rsa_key())
+    chain = ["--ak-cert", bench.write("leaf", leaf.der), "--ak-root", bench.write("root", root.der)]
+    words = [*bench.node(GOOD), *chain, "--at", "2026-03-01T12:00:00Z"]
+    assert bench(*words).exit_code == 0
+    enrolled = rsa_key("enrolled").public_key()
+    bench.write("ak.pem", enrolled.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert problems(bench(*words)) == ["the key that is expected is not that of the certificate CN=ak"]
+
+
 def test_a_key_that_a_trusted_one_certified_is_trusted(bench: Bench) -> None:
     words = [*bench.node(GOOD), *certified(bench)]
     pinned = ["--certifier", bench.write("certifier.pub", public_area(ec_key("certifier")))]
     result = bench(*words, *pinned, "--certify-nonce", NONCE.hex(), ak=False)
     assert result.exit_code == 0, result.exception
     assert "evidence by  certified-key, certified by the key" in result.stdout
+    assert re.search(r"\(pinned-key, key [0-9a-f]{64} pinned by you\)", result.stdout)
     root = issue("authority", authority=True)
     leaf = issue("certifier", root, key=ec_key("certifier"))
     chain = ["--ak-cert", bench.write("leaf", leaf.der), "--ak-root", bench.write("root", root.der)]
@@ -312,8 +349,34 @@ def test_evidence_that_is_not_verified_has_no_result(bench: Bench) -> None:
     token = bench.folder / "ear.jwt"
     key = bench.write("key.pem", generate(Algorithm.ED25519).private_pem)
     options = ["--ear", str(token), "--ear-key", key, "--policy-id", "urn:x"]
+    assert bench(*bench.node(GOOD), *options).exit_code == 0
+    assert token.exists()
+    # That was another appraisal's.
     assert bench(*bench.node(GOOD, nonce=b"x" * 32), *options).exit_code == 1
     assert not token.exists()
+
+
+def test_what_was_behind_a_link_has_no_result_either_and_a_fifo_stays(bench: Bench) -> None:
+    key = bench.write("key.pem", generate(Algorithm.ED25519).private_pem)
+    token, link, fifo = bench.folder / "ear.jwt", bench.folder / "link", bench.folder / "fifo"
+    token.write_text("another appraisal's")
+    link.symlink_to("ear.jwt")
+    os.mkfifo(fifo)
+    for path in (link, fifo):
+        options = ["--ear", str(path), "--ear-key", key, "--policy-id", "urn:x"]
+        assert bench(*bench.node(GOOD, nonce=b"x" * 32), *options).exit_code == 1
+    assert link.is_symlink()
+    assert fifo.is_fifo()
+    assert not token.exists()
+
+
+def test_a_policy_that_is_no_uri_is_refused_before_anything_is_removed(bench: Bench) -> None:
+    token = bench.folder / "ear.jwt"
+    token.write_text("earlier")
+    key = bench.write("key.pem", generate(Algorithm.ED25519).private_pem)
+    result = bench(*bench.node(GOOD), "--ear", str(token), "--ear-key", key, "--policy-id", "not a uri")
+    assert isinstance(result.exception, InvalidInputError)
+    assert token.read_text() == "earlier"
 
 
 def test_an_old_list_of_revocations_is_a_no(bench: Bench) -> None:

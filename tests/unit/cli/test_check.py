@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,23 @@ import zstandard
 from click.testing import CliRunner, Result
 
 from builder.cli.group import bedplate
+from builder.errors import InvalidInputError
+from policies.policy import encode, settle
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "image"
+RULE = """description: Ours.
+rules:
+  ACM-001:
+    title: Nothing is called motd
+    severity: low
+    door: leaks
+    rationale: It is read by nobody.
+    fix: rm
+    each: [root.files]
+    fails: item.path == "/etc/motd"
+    subject: area + ":" + item.path
+    message: '"is there"'
+"""
 
 
 def invoke(*arguments: object) -> Result:
@@ -33,11 +49,25 @@ def pack(tmp_path: Path) -> Path:
     return path
 
 
+def test_what_is_neither_a_file_nor_a_directory_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    shown = invoke(tmp_path / "fifo")
+    assert (shown.exit_code, shown.exception.__class__) == (1, InvalidInputError)
+    assert str(shown.exception) == f"{tmp_path / 'fifo'} is neither a file nor a directory"
+
+
+def test_the_image_is_no_option_in_the_usage_and_a_report_in_a_file_needs_a_name(root: Path) -> None:
+    assert "check [OPTIONS] IMAGE\n" in invoke("--help").output
+    refused = invoke(root, "--report", "html=-")
+    assert "'html=-' names no file; --format html makes the report on standard output" in refused.stderr
+    assert refused.exit_code == 2
+
+
 def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path, pack: Path) -> None:
     shown = invoke(root, "--pack", pack)
     assert shown.exit_code == 0
     assert "Not applicable: ZOA-701\n" in shown.output
-    assert shown.output.endswith("yes: this tree, 2 controls: 1 passed, 1 not-applicable\n")
+    assert shown.output.endswith("yes: this tree, 2 controls of small: 1 passed, 1 not-applicable\n")
 
 
 def test_a_bad_tree_is_a_no_with_the_evidence(root: Path) -> None:
@@ -114,8 +144,8 @@ def test_standard_output_carries_the_report_and_nothing_else(root: Path, pack: P
         ("report.sarif", "not FORMAT=FILE"),
         ("sarif=", "not FORMAT=FILE"),
         ("pdf=report.pdf", "FORMAT one of text, json, sarif, junit, html"),
-        ("html=/nowhere/report.html", "no file in a directory that exists"),
-        ("html=/", "no file in a directory that exists"),
+        ("html=/nowhere/report.html", "cannot write /nowhere/report.html: /nowhere is not there"),
+        ("html=/", "/ is a directory, expected a file, a character device, a FIFO, or nothing"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_before_the_check(root: Path, value: str, problem: str) -> None:
@@ -145,23 +175,59 @@ def test_a_report_names_the_image_by_its_digest(pack: Path, tmp_path: Path) -> N
         assert report["digest"] == hashlib.sha256(image.read_bytes()).hexdigest()
 
 
+def _release(directory: Path, pack: str) -> Path:
+    """A disk that nothing is right with, and the policy that its builder wrote beside it."""
+    directory.mkdir()
+    (directory / "lax.yaml").write_text(f"description: Ours.\n{pack}")
+    policy = settle(["lax.yaml"], directory)
+    (directory / "policy.json").write_bytes(encode(policy))
+    (directory / "node_1.raw").write_bytes(
+        zstandard.ZstdDecompressor().decompress((VECTORS / "root.erofs.zst").read_bytes())
+    )
+    return directory
+
+
+def test_a_release_cannot_say_yes_for_itself_but_shows_what_it_was_judged_by(tmp_path: Path) -> None:
+    release = _release(tmp_path / "1.0.0", "controls:\n  ZOA-120:\n    allowed: ['443']\n")
+    shown = invoke(release)
+    digest = hashlib.sha256((release / "lax.yaml").read_bytes()).hexdigest()
+    assert shown.exit_code == 1
+    assert f"judged by lax (sha256 {digest}), which is not zero-operator-access:\n" in shown.stderr
+    assert "  - ZOA-120 has allowed 443, not nothing\n" in shown.stderr
+    assert "  - ZOA-101 is not asked for\n" in shown.stderr
+    assert "by that policy the answer is yes\n" in shown.stderr
+
+
+def test_a_release_that_its_own_policy_refuses_is_told_so(tmp_path: Path) -> None:
+    release = _release(tmp_path / "1.0.0", "include: [data-at-rest]\n")
+    assert "by that policy the answer is no\n" in invoke(release).stderr
+
+
+def test_nothing_is_told_of_a_policy_that_departs_in_nothing_or_was_not_asked_for(tmp_path: Path, pack: Path) -> None:
+    release = _release(tmp_path / "1.0.0", "include: [zero-operator-access]\n")
+    assert [shown.stderr for shown in (invoke(release), invoke(release, "--pack", "hardened-kernel"))] == ["", ""]
+
+
+def test_a_policy_cannot_make_up_lines(tmp_path: Path) -> None:
+    release = _release(tmp_path / "1.0.0", 'controls:\n  ZOA-120:\n    allowed: ["443\\nnote: yes"]\n')
+    assert "ZOA-120 has allowed 443\\nnote: yes, not nothing\n" in invoke(release).stderr
+
+
+def test_a_broken_policy_leaves_the_answer_as_it_is(tmp_path: Path) -> None:
+    release = _release(tmp_path / "1.0.0", "include: [zero-operator-access]\n")
+    (release / "policy.json").write_text("{}")
+    shown = invoke(release)
+    assert shown.exit_code == 1
+    assert "policy.json: this is no policy" in shown.stderr
+
+
+def test_rules_that_a_release_brings_are_not_run(tmp_path: Path) -> None:
+    shown = invoke(_release(tmp_path / "1.0.0", RULE.partition("\n")[2]))
+    assert "the answer is not known: it has rules of its own" in shown.stderr
+
+
 def test_a_tree_has_no_digest(root: Path, pack: Path) -> None:
     assert json.loads(invoke(root, "--pack", pack, "--format", "json").stdout)["digest"] is None
-
-
-RULE = """description: Ours.
-rules:
-  ACM-001:
-    title: Nothing is called motd
-    severity: low
-    door: leaks
-    rationale: It is read by nobody.
-    fix: rm
-    each: [root.files]
-    fails: item.path == "/etc/motd"
-    subject: area + ":" + item.path
-    message: '"is there"'
-"""
 
 
 def test_a_rule_of_ones_own_is_reported_listed_and_explained(root: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,3 +91,24 @@ def test_options_that_do_not_belong_together_are_refused(
     given = [str(tmp_path / "file") if word == "FILE" else word for word in words]
     assert main(["diff", str(tmp_path / "file"), *given]) == 2
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_every_form_tells_the_events_of_a_node_and_no_key_policy(
+    form: str, diff: Callable[..., tuple[int, str, str]]
+) -> None:
+    status, out, _ = diff(Node.of("t257"), "--nonce", NONCE.hex(), "--eventlog", "FOLDER/log", "--format", form)
+    assert status == 1
+    assert "PCR 7 event" in out
+    assert "nothing was found that explains it" in out
+    assert "Key policy" not in out
+    assert "kms:" not in out
+
+
+def test_the_node_is_called_by_its_evidence_and_why_its_key_is_trusted(
+    diff: Callable[..., tuple[int, str, str]],
+) -> None:
+    out = diff(Node.of(), "--nonce", NONCE.hex())[1]
+    assert re.search(r"^  new: evidence TPM quote, key [0-9a-f]{16}… pinned by you$", out, re.MULTILINE)
+    full = diff(Node.of(), "--nonce", NONCE.hex(), "--full")[1]
+    assert re.search(r"^  new: evidence TPM quote, key [0-9a-f]{64} pinned by you$", full, re.MULTILINE)

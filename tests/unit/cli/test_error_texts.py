@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import errno
+import json
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import pytest
 
 from builder import errors
 from builder.cli.errors import printable, render
+from builder.cli.output import to_stdout
 from builder.errors import NotVerifiedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_an_error_is_a_sentence() -> None:
@@ -76,3 +83,39 @@ def test_a_bug_comes_with_its_traceback_and_asks_for_a_report() -> None:
 def test_a_line_feed_in_a_problem_does_not_make_a_line_of_its_own() -> None:
     error = NotVerifiedError("no", ("a\nverified: yes: no statement knows this file",))
     assert render(error) == "error: no\n  - a\\nverified: yes: no statement knows this file\n"
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (lambda: json.loads("[" * 100_000), "it is nested too deep"),
+        (lambda: msgspec.json.decode(b"[" * 100_000), "it is nested too deep"),
+        (b"abc\xff".decode, "the byte 0xff at offset 0x3 is not UTF-8"),
+        (lambda: json.loads('{"a":\n x}'), "line 2, column 2: expecting value"),
+        (lambda: msgspec.convert({"a": 1}, dict[str, str]), "Expected `str`, got `int` - at `$[...]`"),
+    ],
+)
+def test_bad_input_is_told_without_the_terms_of_python(raised: Callable[[], object], words: str) -> None:
+    with pytest.raises((ValueError, RecursionError)) as caught:
+        raised()
+    assert errors.in_words(caught.value) == words
+
+
+def test_standard_output_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(click, "echo", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        to_stdout("data")
+    assert render(caught.value) == "error: standard output: No space left on device\n"
+
+
+def test_standard_output_that_nobody_reads_is_no_failure_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(click, "echo", broken)
+    with pytest.raises(BrokenPipeError) as caught:
+        to_stdout("data")
+    assert caught.value.filename is None

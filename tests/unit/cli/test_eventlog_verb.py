@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builder.cli.group import bedplate
-from builder.errors import InvalidInputError, MalformedImageError, NotVerifiedError
+from builder.errors import InvalidInputError, NotVerifiedError
 from tests.event_logs import VECTORS, agile_log, record
 
 TINY = VECTORS / "own-tiny-uki"
@@ -158,5 +158,15 @@ def test_compare_takes_two_logs_or_a_log_and_a_release(arguments: tuple[str, ...
 @pytest.mark.parametrize("action", ["show", "replay"])
 def test_a_file_that_is_no_log_is_refused(action: str) -> None:
     done = invoke(action, str(TINY / "dump.c"))
-    assert isinstance(done.exception, MalformedImageError)
+    assert isinstance(done.exception, InvalidInputError)
+    assert str(done.exception).startswith(f"{TINY / 'dump.c'}: event 0 ")
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("content", [b"# A text, which is no log of any kind.\n" * 9, b"", b"\x7fELF"])
+def test_what_is_no_log_is_told_with_where_logs_are(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    error = invoke("show", str(tmp_path / "file")).exception
+    assert isinstance(error, InvalidInputError)
+    assert str(error).startswith(f"{tmp_path}/file: ")
+    assert "/sys/kernel/security/tpm0/binary_bios_measurements" in (error.hint or "")

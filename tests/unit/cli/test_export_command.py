@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -72,7 +74,7 @@ def test_a_format_is_written_to_a_file(release: Path, tmp_path: Path) -> None:
 
 def test_an_export_that_is_not_verified_says_so(release: Path) -> None:
     shown = export("nitrotpm", release, "--unverified")
-    assert shown.stderr == f"warning: {release} is not verified; whoever could write to it chose these values\n"
+    assert shown.stderr == f"warning: UNVERIFIED: whoever could write to {release} chose these values\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--unverified", "--trust", "KEY"]])
@@ -136,3 +138,25 @@ def test_a_format_has_help_with_an_example(name: str) -> None:
     assert shown.exit_code == 0
     assert "\nExamples:\n  " in shown.stdout
     assert f"bedplate export {name} " in shown.stdout
+
+
+def test_a_link_or_a_fifo_is_written_through_and_stays(release: Path, tmp_path: Path) -> None:
+    expected = export("nitrotpm", release, "--unverified").stdout_bytes
+    (tmp_path / "link").symlink_to("values.json")
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    for name in ("link", "fifo"):
+        assert export("nitrotpm", release, "--unverified", "-o", tmp_path / name).exit_code == 0
+    assert (tmp_path / "values.json").read_bytes() == expected == os.read(reader, len(expected) + 1)
+    os.close(reader)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "fifo").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["socket", "nowhere/file"])
+def test_a_target_that_cannot_be_written_is_a_usage_error(release: Path, tmp_path: Path, name: str) -> None:
+    os.mknod(tmp_path / "socket", stat.S_IFSOCK)
+    refused = export("nitrotpm", release, "--unverified", "-o", tmp_path / name)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Invalid value for '-o' / '--output'" in refused.stderr
+    assert (tmp_path / "socket").is_socket()

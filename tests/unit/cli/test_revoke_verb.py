@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +63,7 @@ def test_lists_build_on_each_other_and_are_numbered(keyring: Path, tmp_path: Pat
         (["--first"], "nothing is revoked"),
         (["--first", "--image", "node", "1"], "--reason goes with"),
         (["--first", "--minimum-version", "node", "1", "--reason", "x"], "--reason goes with"),
+        (["--first", "--minimum-version", "node", "2", "--minimum-version", "node", "1"], "names an image twice"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_refused(keyring: Path, tmp_path: Path, words: list[str], problem: str) -> None:
@@ -98,3 +100,12 @@ def test_a_previous_list_of_others_is_refused(keyring: Path, tmp_path: Path) -> 
     signer.write_bytes(SIGNER.public_key.pem)
     words = ("--digest", "cd" * 32, "--reason", "x", "--previous", str(file), "--trust", str(signer), "-o", str(file))
     assert isinstance(run(keyring, *words).exception, NotVerifiedError)
+
+
+def test_a_fifo_is_no_list_that_is_there_already(keyring: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    result = run(keyring, "--digest", DIGEST, "--reason", "x", "--first", "-o", str(tmp_path / "fifo"))
+    assert (result.exit_code, result.exception) == (0, None)
+    assert b"payload" in os.read(reader, 1 << 16)
+    os.close(reader)

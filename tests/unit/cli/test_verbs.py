@@ -40,6 +40,20 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("option", ["--vault", "--snapshot"])
+@pytest.mark.parametrize("url", ["s3://secret", "https://me:secret@example.org/vault", "https://example.org/?secret"])
+def test_a_url_that_is_not_read_is_refused_and_not_repeated(option: str, url: str, images: Path) -> None:
+    shown = invoke("lock", "node", option, url)
+    assert shown.exit_code == 2
+    assert "an http, https or file URL without user name" in shown.output
+    assert "secret" not in shown.output
+    assert sorted(path.name for path in images.iterdir()) == ["images"]
+
+
+def test_a_snapshot_is_a_url(images: Path) -> None:
+    assert invoke("lock", "node", "--snapshot", "snapshots").exit_code == 2
+
+
 def test_the_version_is_that_of_the_package() -> None:
     assert invoke("--version").output == f"bedplate {__version__}\n"
 

@@ -36,6 +36,19 @@ EDGES: dict[str, tuple[dict[str, Content], str]] = {
     "a file of environment variables": (
         {**started("EnvironmentFile=-/etc/a.env"), "etc/a.env": "x"}, "/etc/a.env"),
     "a credential": ({**started("LoadCredential=key:/etc/a.key"), "etc/a.key": "x"}, "/etc/a.key"),
+    "all of a unit's root": (
+        {**started("RootDirectory=/usr/lib/root\nExecStart=/usr/bin/a"), "usr/lib/root/usr/bin/a": plain(),
+         "usr/lib/root/data": "x"}, "/usr/lib/root/data"),
+    "a program that is bound into a unit's root": (
+        {**started("RootDirectory=/usr/lib/root\nBindReadOnlyPaths=/usr/lib/helper:/bin/helper:rbind\n"
+                   "ExecStart=/bin/helper /usr/bin/a"), "usr/lib/helper": plain(), "usr/lib/root/usr/bin/a": plain()},
+        "/usr/lib/helper"),
+    "a bare program of a unit's root": (
+        {**started("RootDirectory=/usr/lib/root\nExecStart=a"), "usr/lib/root/usr/bin/a": plain()},
+        "/usr/lib/root/usr/bin/a"),
+    "a program after the root was taken back": (
+        {**A, f"{UNITS}/a.service.d/1.conf": "[Service]\nRootDirectory=/none\n",
+         f"{UNITS}/a.service.d/2.conf": "[Service]\nRootDirectory=\n", "usr/bin/a": plain()}, "/usr/bin/a"),
     "a link on the way to a program": (
         {**A, "usr/bin/a": link("../lib/a"), "usr/lib/a": plain()}, "/usr/bin/a"),
     "the end of a link": ({**A, "usr/bin/a": link("../lib/a"), "usr/lib/a": plain()}, "/usr/lib/a"),
@@ -80,6 +93,8 @@ EDGES: dict[str, tuple[dict[str, Content], str]] = {
         "/usr/bin/x"),
     "the interpreter of a script": (
         {**A, "usr/bin/a": file("#!/usr/bin/python3 -S\n", 0o755), "usr/bin/python3": plain()}, "/usr/bin/python3"),
+    "the interpreter of a script, which NUL ends": (
+        {**A, "usr/bin/a": file("#!/usr/bin/python3\0-S\n", 0o755), "usr/bin/python3": plain()}, "/usr/bin/python3"),
     "what the manager starts by itself": (
         {**A, "usr/bin/a": plain(), "usr/lib/systemd/systemd-executor": plain(),
          "usr/lib/systemd/systemd-shutdown": plain(), "usr/lib/systemd/systemd": plain(),
@@ -280,3 +295,13 @@ def test_a_library_that_a_program_has_loaded_is_found_for_others() -> None:
         "opt/libb.so": library("libb.so"),
     }
     assert "/opt/libb.so" in closed(files).paths
+
+
+def test_a_program_in_the_root_of_a_unit_takes_its_libraries_from_there() -> None:
+    root = "usr/lib/root"
+    files = {
+        **started("RootDirectory=/usr/lib/root\nExecStart=/usr/bin/a"),
+        f"{root}/usr/bin/a": plain(needed=("libb.so",)),
+        f"{LIBRARIES}/libb.so": library("libb.so"),
+    }
+    assert f"/{LIBRARIES}/libb.so" not in closed(files).paths

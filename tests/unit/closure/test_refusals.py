@@ -37,6 +37,14 @@ MISSING: dict[str, tuple[dict[str, Content], str, str]] = {
     "module of nsswitch.conf": (
         {**A, "usr/bin/a": plain(needed=("libc.so.6",)), f"{LIBRARIES}/libc.so.6": plain(soname="libc.so.6"),
          "etc/nsswitch.conf": "hosts: extra\n"}, "", r"libnss_extra.so.2 is not there: /etc/nsswitch.conf:1"),
+    "root of a unit": (started("RootDirectory=/usr/lib/root"), "", "/usr/lib/root is not there: it is the root"),
+    "program in the root of a unit": (
+        {**started("RootDirectory=/usr/lib/root\nExecStart=/usr/bin/a"), "usr/bin/a": plain(), "usr/lib/root/x": ""},
+        "", "/usr/lib/root/usr/bin/a is not there: a.service starts it"),
+    "program that is bound into the root of a unit": (
+        {**started("RootDirectory=/usr/lib/root\nBindReadOnlyPaths=/usr/lib/helper:/helper\nExecStart=/helper/a"),
+         "usr/lib/root/helper/a": plain()},
+        "", "/usr/lib/helper/a is not there: a.service starts it"),
     "required unit": ({f"{UNITS}/default.target": "[Unit]\nRequires=b.service\n"}, "", "b.service is not there"),
     "unit of a socket": (
         {f"{UNITS}/default.target": "[Unit]\nWants=b.socket\n",
@@ -65,7 +73,7 @@ UNKNOWN: dict[str, tuple[dict[str, Content], str]] = {
     "a setting that may start programs": (started("ExecSometimes=/usr/bin/a"), "a.service:4: .*ExecSometimes"),
     "a program that is known at run time only": (started("ExecStart=$PROGRAM"), "not known before it runs"),
     "a program by a specifier": (started("ExecStart=/usr/bin/%v"), "not known before it runs"),
-    "a root of its own": (started("RootImage=/var/lib/a.raw"), "runs in another root"),
+    "an image as root": (started("RootImage=/var/lib/a.raw"), "takes files from an image"),
     "a broken ELF file": (
         {**A, "usr/bin/a": file(b"\x7fELF\x02\x01", 0o755)}, "/usr/bin/a is a broken ELF file, so what it loads"),
     "a module that depmod does not know": (
@@ -75,7 +83,7 @@ RULE_FILES = {
     "before the first section": ("default.target\n", "test.rules:1: 'default.target' stands before"),
     "an unknown section": ("[units]\ndefault.target\n[drop]\n", r"test.rules:3: \[drop\] is no section"),
     "a relative path": ("[units]\na.target\n[keep]\netc\n", "test.rules:4: 'etc' is no absolute path"),
-    "nothing to start from": ("[keep]\n/etc\n", "names no unit to start from"),
+    "nothing to start from": ("[missing]\n/etc\n", "names nothing to start from"),
 }
 # fmt: on
 

@@ -21,6 +21,7 @@ from builder.compare.deep.inside import Inside, look_inside
 from builder.compare.difference import Change
 from builder.errors import MalformedImageError
 from signing import secureboot
+from tests.uki_builder import Section, build_pe
 
 TRUE = Path("/bin/true")
 
@@ -48,10 +49,12 @@ def test_the_same_content_has_nothing_inside() -> None:
         ("/a.yaml", b"a:\n- x: 1\n", b"a:\n- x: 2\n", {"a[0].x": ("1", "2")}),
         ("/x.service", b"[Service]\nUser=a\nUser=b\n", b"[Service]\nUser=a\n", {"Service.User": ("a\nb", "a")}),
         ("/etc/os-release", b"ID=debian\n", b'ID=debian\nNAME="x"\n', {"NAME": (None, '"x"')}),
+        ("/a.toml", b"[a]\nb = [1, 2]\n", b"[a]\nb = [1, 3]\nc = true\n",
+         {"a.b[1]": ("2", "3"), "a.c": (None, "true")}),
         ("/boot/config-6.12", b"CONFIG_A=y\n# CONFIG_B is not set\n", b"CONFIG_A=m\n# CONFIG_B is not set\n",
          {"CONFIG_A": ("y", "m")}),
-        ("/boot/config-6.12", b"CONFIG_A=y\n", b"# CONFIG_A is not set\n",
-         {"CONFIG_A": ("y", None), "=comments": (None, "# CONFIG_A is not set")}),
+        ("/boot/config-6.12", b"# General\nCONFIG_A=y\n", b"# CONFIG_A is not set\n# General\n",
+         {"CONFIG_A": ("y", "n")}),
     ],
 )  # fmt: skip
 def test_keys_are_compared_one_by_one(
@@ -60,7 +63,7 @@ def test_keys_are_compared_one_by_one(
     assert found(name, old, new) == expected
 
 
-@pytest.mark.parametrize("name", ["/a.json", "/a.yaml", "/x.service", "/notes"])
+@pytest.mark.parametrize("name", ["/a.json", "/a.yaml", "/a.toml", "/x.service", "/notes"])
 def test_what_has_no_keys_is_compared_as_text(name: str) -> None:
     (child,) = inside(name, b"[one\n{ two\n", b"[one\n{ three\n").children
     assert (child.kind, child.subject) == ("text", "@@ -1,3 +1,3 @@\n [one\n-{ two\n+{ three\n ")
@@ -80,7 +83,7 @@ def test_a_yaml_that_explodes_is_compared_as_text() -> None:
 
 
 def test_binaries_are_incomplete() -> None:
-    assert inside("/x", b"\0\1", b"\0\2") == Inside((), "both are binary, 2 and 2 bytes")
+    assert inside("/x", b"\0\1", b"\0\2") == Inside((), "both are binary, 2 and 2 bytes: needs diffoscope")
 
 
 def test_a_long_text_is_said_to_be_cut() -> None:
@@ -125,6 +128,41 @@ def test_archives_are_compared_member_by_member(archive: type) -> None:
         ("a", Change.CONTENT), ("b", Change.REMOVED), ("c", Change.ADDED),
     ]  # fmt: skip
     assert children[0].children[0].kind == "text"
+
+
+def linked(target: str) -> bytes:
+    """A tar archive with a symbolic link, which has no content of its own."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        item = tarfile.TarInfo("a")
+        item.type, item.linkname = tarfile.SYMTYPE, target
+        archive.addfile(item)
+    return buffer.getvalue()
+
+
+def test_a_link_in_an_archive_differs_by_its_target() -> None:
+    (child,) = inside("/x", linked("b"), linked("c")).children
+    assert (child.subject, child.change) == ("a", Change.CONTENT)
+    assert "-link to b" in child.children[0].subject
+
+
+def test_a_name_that_is_twice_in_an_archive_hides_nothing() -> None:
+    (child,) = inside("/x", tar(("a", b"1"), ("a", b"2")), tar(("a", b"3"), ("a", b"2"))).children
+    assert (child.subject, child.change) == ("a", Change.CONTENT)
+
+
+def test_efi_programs_are_compared_by_section() -> None:
+    old, new = (build_pe([Section(".text", b"code"), Section(".cmdline", text)]) for text in (b"quiet", b"debug"))
+    assert list(found("/loader/x.addon.efi", old, new)) == ["section .cmdline"]
+
+
+def test_a_broken_efi_program_is_incomplete() -> None:
+    assert inside("/x.efi", b"MZ", b"MZ\0").incomplete is not None
+
+
+def test_a_long_yaml_is_compared_as_text() -> None:
+    text = b"a: 1\n" + b"# filled\n" * 200_000
+    assert inside("/a.yaml", text, text.replace(b"1", b"2")).children[0].kind == "text"
 
 
 def test_the_order_of_members_is_an_order() -> None:
@@ -186,6 +224,37 @@ def test_readelf_sees_the_same_libraries_sections_and_symbols() -> None:
     assert symbols == {
         line.split()[7].partition("@")[0] for line in told("--dyn-syms").splitlines() if len(line.split()) > 7
     } - {"Name"}
+
+
+def module(tmp_path: Path, source: str) -> bytes:
+    """A relocatable file, as kernel modules are."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no C compiler")
+        pytest.skip("there is no C compiler")
+    (tmp_path / "x.c").write_text(source)
+    subprocess.run([compiler, "-c", "-o", str(tmp_path / "x.o"), str(tmp_path / "x.c")], check=True)
+    return (tmp_path / "x.o").read_bytes()
+
+
+@pytest.mark.oracle
+def test_kernel_modules_are_compared_by_their_global_symbols(tmp_path: Path) -> None:
+    old = module(tmp_path, "int other(void); static int inner; int run(void) { return inner + other(); }")
+    new = module(tmp_path, "int more(void); static int inner; int run(void) { return inner + more(); }")
+    symbols = {name: values for name, values in found("/a.ko", old, new).items() if name.startswith("symbol ")}
+    assert symbols == {"symbol other": ("undefined", None), "symbol more": (None, "undefined")}
+
+
+@pytest.mark.oracle
+def test_programs_are_compared_by_their_search_path(tmp_path: Path) -> None:
+    module(tmp_path, "int main(void) { return 0; }")
+    made = []
+    for path in ("/opt/a", "/opt/b"):
+        command = [shutil.which("cc") or "cc", "-o", str(tmp_path / "x"), str(tmp_path / "x.o"), f"-Wl,-rpath,{path}"]
+        subprocess.run([*command, "-Wl,--enable-new-dtags"], check=True)
+        made.append((tmp_path / "x").read_bytes())
+    assert found("/x", *made)["runpath"] == ("/opt/a", "/opt/b")
 
 
 @given(st.binary(max_size=300))

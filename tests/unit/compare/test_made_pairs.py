@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.cli.diff_text import outline
+from builder.cli.tree import plain_tree
 from builder.compare.baseline import Partition, PolicyVerdict
 from builder.compare.baselines import compare
 from builder.compare.difference import Change, Verdict
+from builder.presenters.markdown import MAX_BYTES, markdown
 from tests.baselines import mirrored, sorted_notes
+from tests.diff_page import Page
 from tests.made_releases import INITRD, KERNEL, PACKAGES, ROOT, File, Recipe
 
 if TYPE_CHECKING:
@@ -30,7 +34,12 @@ KERNEL_PACKAGE = f"linux-image-{KERNEL}"
 MODULE = f"/usr/lib/modules/{KERNEL}/kernel/a.ko"
 NEW_KERNEL = "6.12.9+deb13-cloud-amd64"
 CONFIGURATION = f"usr/lib/modules/{KERNEL}/config"
-VERDICT = PolicyVerdict(passed=True, outcomes={"ZOA-101": "passed", "ZOA-102": "waived"}, waivers={"ZOA-102": "a test"})
+VERDICT = PolicyVerdict(
+    passed=True,
+    outcomes={"ZOA-101": "passed", "ZOA-102": "waived"},
+    waivers={"ZOA-102": "a test"},
+    demands={"ZOA-101": '{"allowed": ["443"]}', "ZOA-102": "{}"},
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +134,7 @@ PAIRS = (
     ),
     Pair(
         "mode-bit", BASE.with_file("/etc/hostname", mode=0o600), ROOT_HASH | {"files"}, EVERYTHING_BUT_KEYS,
-        (r"1 file in root that no package owns changed, so the root hash, so the command line, .*",),
+        (r"1 file in root that no package owns \(/etc/hostname\) changed, so the root hash, so the command line, .*",),
         change=Change.METADATA,
     ),
     Pair(
@@ -249,11 +258,20 @@ PAIRS = (
         "policy-verdict", BASE.but(policy=dataclasses.replace(VERDICT, passed=False)), {"policy"}, (), (),
         old=BASE.but(policy=VERDICT),
     ),
+    Pair(
+        "policy-demand",
+        BASE.but(policy=dataclasses.replace(VERDICT, demands={**VERDICT.demands, "ZOA-101": '{"allowed": ["22"]}'})),
+        {"policy"}, (), (), old=BASE.but(policy=VERDICT),
+    ),
+    Pair(
+        "build-tree", BASE.but(tree={**BASE.tree, "mkosi.extra/usr/lib/libssl.so.3": b"not that of the package"}),
+        {"tree"}, (), (),
+    ),
     Pair("toolchain-only", BASE.with_package("mkosi", "25.4", "toolchain"), {"toolchain"}, (), (),
          notes=frozenset({"upgrade"})),
     Pair("definition-only", BASE.but(definition="22" * 32), {"definition"}, (), ()),
     Pair(
-        "partition", BASE.but(partitions=(Partition(1, "esp", "other", "esp", 1 << 20, 1 << 20, "0x0"),)),
+        "partition", BASE.but(partitions=(Partition(1, "esp", "other", "esp", 1 << 20, 1 << 20, ""),)),
         {"partitions"}, (), (),
     ),
     Pair("unowning-package", BASE.with_package("meta", "2"), {"packages"}, (), (), old=BASE.with_package("meta", "1"),
@@ -358,6 +376,16 @@ def test_ids_are_unique_and_the_same_in_both_directions(pair: Pair, baselines: d
     back = [item.id for item in compare(baselines[id(pair.new)], baselines[id(pair.old)]).differences]
     assert len(set(there)) == len(there)
     assert sorted(there) == sorted(back)
+
+
+@each_pair
+def test_every_presenter_can_tell_it(pair: Pair, baselines: dict[int, Baseline]) -> None:
+    report = report_of(pair, baselines)
+    Page(report).check(report)
+    assert len(markdown(report).encode()) <= MAX_BYTES
+    told = plain_tree(outline(report, full=True))
+    assert all(item.subject in told for item in report.differences)
+    assert ("did not move" in told) == bool(pair.moved)
 
 
 def test_there_are_thirty_pairs() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ARCHIVE = "http://mirror.example.org/debian"
 KEYRING = "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg"
 # What debian:bookworm container images have, with another host.
+SECURITY = "http://mirror.example.org/debian-security"
 SOURCES = f"""\
 Types: deb
 # http://snapshot.example.org/archive/debian/20250520T000000Z
@@ -74,7 +75,26 @@ def test_the_definition_goes_before_the_host(apt: Path) -> None:
 def test_the_hosts_own_is_told_with_its_file(apt: Path) -> None:
     (apt / "sources.list.d" / "debian.sources").write_text(SOURCES)
     file = apt / "sources.list.d" / "debian.sources"
-    assert find_mirror(None, {}, None, apt=apt) == Mirror(ARCHIVE, f"apt sources of this host ({file})")
+    assert find_mirror(None, {}, None, apt=apt) == Mirror(ARCHIVE, f"apt sources of this host ({file})", SECURITY)
+
+
+def test_where_the_security_archive_is_can_be_named(apt: Path) -> None:
+    named = {"BEDPLATE_SECURITY_MIRROR": "http://security.example.org/x/"}
+    mirror = find_mirror("http://one.example.org/debian", named, None, apt=apt)
+    assert mirror == Mirror("http://one.example.org/debian", "--mirror", "http://security.example.org/x")
+    (apt / "sources.list.d" / "debian.sources").write_text(SOURCES)
+    found = find_mirror(None, named, None, apt=apt)
+    assert found is not None
+    assert (found.url, found.security) == (ARCHIVE, "http://security.example.org/x")
+    with pytest.raises(InvalidInputError, match="BEDPLATE_SECURITY_MIRROR is not an http, https or file URL"):
+        find_mirror(None, {"BEDPLATE_SECURITY_MIRROR": "x"}, None, apt=apt)
+
+
+def test_a_host_without_a_security_archive_names_none(apt: Path) -> None:
+    (apt / "sources.list").write_text(f"deb {ARCHIVE} bookworm main\n")
+    found = find_mirror(None, {}, None, apt=apt)
+    assert found is not None
+    assert found.security is None
 
 
 def test_without_any_there_is_none(apt: Path) -> None:

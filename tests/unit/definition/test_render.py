@@ -36,6 +36,14 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def link_shipped(images: Path) -> None:
+    """What the shipped image stands on, beside a definition that was made from its own."""
+    for name in ("base", "engine-base", "llama-engine"):
+        (images / name).symlink_to(IMAGES / name)
+    for name in ("engine-watch", "gateway", "inference-node.yaml"):
+        (images / "node" / name).symlink_to(IMAGES / "inference-node" / name)
+
+
 def tree_of(images: Path, mirror: Mirror | None = None) -> RenderedTree:
     return render(load(images / "node"), mirror)
 
@@ -59,14 +67,13 @@ def test_the_shipped_image_is_rendered_with_its_own_values() -> None:
     tree = render(load(IMAGES / "inference-node"), MIRROR)
     config = text_of(tree, "mkosi.conf")
     for line in (
-        "Release=trixie",
         "Output=inference-node_1.0.0_x86-64",
         "ImageVersion=1.0.0",
         "Seed=5f6a1c0e-93a4-4f5e-8d6c-2a6f0f7b9c31",
         "    /var/cache/*",  # a line of the part that the base includes
     ):
         assert line in config.splitlines()
-    assert "SourceDateEpoch=1793491200" in config
+    assert {"Release=trixie", "SourceDateEpoch=1793491200"} <= set(text_of(tree, "common.conf").splitlines())
     assert "VARIANT_ID=production" in text_of(tree, "mkosi.finalize")
     assert "URIs: http://mirror.example.org/debian" in text_of(tree, str(SOURCES))
     assert "enable engine.service" in text_of(tree, "mkosi.extra/usr/lib/systemd/system-preset/00-bedplate.preset")
@@ -78,7 +85,8 @@ def test_the_floor_keeps_its_links_and_its_modes() -> None:
     wanted = PurePosixPath("mkosi.extra/usr/lib/systemd/system/local-fs.target.wants/var.mount")
     assert entries[wanted] == RenderedLink("../var.mount")
     executable = {str(path) for path, entry in entries.items() if isinstance(entry, RenderedFile) and entry.executable}
-    assert executable == {"mkosi.finalize"}
+    places = ("mkosi.engine", ".", "mkosi.images/initrd", "mkosi.images/programs")
+    assert executable == {str(PurePosixPath(place, "mkosi.finalize")) for place in places}
 
 
 @pytest.mark.parametrize(("setting", "is_pruned"), [("", True), ("prune: {enabled: false}\n", False)])
@@ -88,7 +96,7 @@ def test_the_program_that_prunes_goes_along_unless_it_is_turned_off(
     text = (IMAGES / "inference-node/image.yaml").read_text() + setting
     (tmp_path / "node/files").mkdir(parents=True)
     (tmp_path / "node/image.yaml").write_text(text)
-    (tmp_path / "base").symlink_to(IMAGES / "base")
+    link_shipped(tmp_path)
     tree = tree_of(tmp_path)
     assert (PurePosixPath("mkosi.prune/builder/closure/program.py") in tree.entries) is is_pruned
     assert ("builder.closure.program" in text_of(tree, "mkosi.finalize")) is is_pruned
@@ -99,8 +107,8 @@ def test_what_the_definition_keeps_is_in_the_rules(tmp_path: Path) -> None:
     text += "prune: {keep: [/usr/share/engine/**], keep_modules: [nfs], allow_missing: [/usr/bin/helper]}\n"
     (tmp_path / "node/files").mkdir(parents=True)
     (tmp_path / "node/image.yaml").write_text(text)
-    (tmp_path / "base").symlink_to(IMAGES / "base")
-    rules = parse_rules(text_of(tree_of(tmp_path), "mkosi.prune/root.rules"), "root.rules")
+    link_shipped(tmp_path)
+    rules = parse_rules(text_of(tree_of(tmp_path), "mkosi.prune.rules"), "mkosi.prune.rules")
     assert "/usr/share/engine/**" in {rule.text for rule in rules.keep if not rule.optional}
     assert "nfs" in {rule.text for rule in rules.modules if not rule.optional}
     assert {rule.text for rule in rules.missing} == {"/usr/bin/helper"}
@@ -116,14 +124,30 @@ def test_a_development_image_is_marked_in_two_measured_places(tmp_path: Path) ->
     (tmp_path / "node/files").mkdir(parents=True)
     text = text.replace("profile: production", "profile: development").replace("name: inference-node", "name: node")
     (tmp_path / "node/image.yaml").write_text(text)
-    (tmp_path / "base").symlink_to(IMAGES / "base")
+    link_shipped(tmp_path)
     tree = tree_of(tmp_path)
     assert "    bedplate.profile=development" in text_of(tree, "mkosi.conf").splitlines()
     assert "VARIANT_ID=development" in text_of(tree, "mkosi.finalize")
     assert "bedplate.profile" not in text_of(render(load(IMAGES / "inference-node"), None), "mkosi.conf")
 
 
-@pytest.mark.parametrize("name", ["mkosi.extra/etc/motd", "mkosi.extra/etc/motd.j2"])
+@pytest.mark.parametrize(
+    ("packages", "removed"),
+    [("", (True, True)), ("[cryptsetup-bin]", (False, True)), ("[dmsetup]", (True, False))],
+)
+def test_what_only_the_initrd_needs_is_removed_from_the_root_unless_it_is_asked_for(
+    tmp_path: Path, packages: str, removed: tuple[bool, bool]
+) -> None:
+    text = (IMAGES / "inference-node/image.yaml").read_text()
+    (tmp_path / "node/files").mkdir(parents=True)
+    (tmp_path / "node/image.yaml").write_text(text + (f"packages: {packages}\n" if packages else ""))
+    link_shipped(tmp_path)
+    lines = text_of(tree_of(tmp_path), "mkosi.conf").split()
+    found = ("/usr/lib/*/libcryptsetup.so.12*" in lines, "/usr/lib/udev/rules.d/55-dm.rules" in lines)
+    assert found == removed
+
+
+@pytest.mark.parametrize("name", ["mkosi.extra/etc/motd", "mkosi.extra/etc/motd.j2", "mkosi.closed/etc/motd"])
 def test_a_file_of_the_base_cannot_be_replaced(images: Path, name: str) -> None:
     (images / "base" / name).parent.mkdir(parents=True)
     (images / "base" / name).write_text("floor\n")

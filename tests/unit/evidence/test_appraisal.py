@@ -13,8 +13,10 @@ from builder.evidence.appraisal import AppraisalResult, RefusalReason, appraise
 from builder.evidence.policy import AppraisalPolicy
 from builder.evidence.trust import Trust, TrustKind
 from builder.measurement.configuration import SecureBootMode
+from builder.measurement.pcr import Bank
 from builder.measurement.phases import Phase
 from builder.release.revocations import Revocation, load_revocations
+from builder.release.version import UNLIKE
 from tests.nodes import FINISHED, QUOTED, SIGNER, Node, real_pcrs, reference, release, revocations, without_secure_boot
 
 if TYPE_CHECKING:
@@ -35,6 +37,26 @@ def texts(result: AppraisalResult) -> str:
 
 def judged(policy: AppraisalPolicy, node: Node = GOOD, trusted: TrustedReference = RELEASE) -> AppraisalResult:
     return appraise(node.evidence(), [trusted], policy)
+
+
+@pytest.mark.parametrize(
+    ("quoted", "lacking"),
+    [((4, 7, 9, 11, 12, 13), None), ((7, 11, 12), "PCR 4, 9"), ((4, 7, 12), "PCR 9, 11"), ((4, 7, 11, 12), "PCR 9")],
+)
+def test_a_required_pcr_must_be_shown_though_others_show_the_same(quoted: tuple[int, ...], lacking: str | None) -> None:
+    evidence = GOOD.evidence(quoted)
+    assert appraise(evidence, [RELEASE], POLICY).accepted()
+    result = appraise(evidence, [RELEASE], AppraisalPolicy(required=frozenset({4, 9, 11})))
+    assert [item.text for item in result.refusals] == (
+        []
+        if lacking is None
+        else [f"all required PCRs must be in one bank of sha256 or sha384: sha256 lacks {lacking}"]
+    )
+
+
+def test_what_is_required_must_be_compared() -> None:
+    with pytest.raises(InvalidInputError, match="requires PCR 14, and does not compare it"):
+        AppraisalPolicy(required=frozenset({4, 14}))
 
 
 def test_a_node_that_booted_a_release_is_accepted_with_the_release_named() -> None:
@@ -58,6 +80,21 @@ def test_one_bank_is_enough(bank: str) -> None:
     assert appraise(GOOD.evidence(banks=[bank]), [RELEASE], POLICY).accepted().release is RELEASE
 
 
+def test_every_pcr_must_be_quoted_in_the_banks_of_the_policy() -> None:
+    # Firmware that leaves a bank alone leaves all of its PCRs to whoever comes later.
+    policy = AppraisalPolicy(banks=frozenset({Bank.SHA256}))
+    for banks in (["sha256"], ["sha256", "sha384"]):
+        assert appraise(GOOD.evidence(banks=banks), [RELEASE], policy).accepted()
+    result = appraise(GOOD.evidence(banks=["sha384"]), [RELEASE], policy)
+    assert reasons(result) == {RefusalReason.COVERAGE}
+    assert "PCR 4, 7, 9, 11, 12, 13 must be quoted in the bank sha256" in texts(result)
+    both = GOOD.evidence()
+    pcrs = {"sha256": {pcr: both.pcrs["sha256"][pcr] for pcr in (7, 11, 12)}, "sha384": both.pcrs["sha384"]}
+    mixed = appraise(replace(both, pcrs=pcrs), [RELEASE], policy)
+    assert reasons(mixed) == {RefusalReason.COVERAGE}
+    assert "PCR 4, 9, 13 must be quoted in the bank sha256" in texts(mixed)
+
+
 def test_a_bank_that_disagrees_is_enough_for_a_no() -> None:
     evidence = GOOD.evidence()
     pcrs = {bank: dict(values) for bank, values in evidence.pcrs.items()}
@@ -65,6 +102,21 @@ def test_a_bank_that_disagrees_is_enough_for_a_no() -> None:
     result = appraise(replace(evidence, pcrs=pcrs), [RELEASE], POLICY)
     assert result.nearest is not None
     assert [item.pcr for item in result.nearest.differences] == [4]
+    assert f"PCR 4 (sha384) is {bytes(48).hex()}, node 1.0.0 has " in texts(result)
+
+
+def test_banks_at_two_phases_are_a_no_that_names_one_of_them() -> None:
+    evidence, earlier = GOOD.evidence(), Node(GOOD.log, GOOD.words[:3]).evidence()
+    pcrs = {bank: dict(values) for bank, values in evidence.pcrs.items()}
+    pcrs["sha384"][11] = earlier.pcrs["sha384"][11]
+    result = appraise(replace(evidence, pcrs=pcrs), [RELEASE], POLICY)
+    assert reasons(result) == {RefusalReason.PCR}
+    assert f"PCR 11 (sha384) is {earlier.pcrs['sha384'][11].hex()}, node 1.0.0 has " in texts(result)
+
+
+def test_a_pcr_that_the_release_does_not_state_is_a_no_that_says_so() -> None:
+    policy = AppraisalPolicy(pcrs=frozenset({0, 4, 7, 11, 12}))
+    assert "node 1.0.0 has no value: the release does not state it" in texts(judged(policy))
 
 
 def test_a_result_has_no_truth_value() -> None:
@@ -98,6 +150,23 @@ def test_evidence_that_leaves_something_open_is_refused(missing: set[int], what:
 @pytest.mark.parametrize("missing", [4, 9, 11, 12, 13])
 def test_any_other_pcr_may_be_missing(missing: int) -> None:
     assert appraise(GOOD.evidence(pcrs=set(QUOTED) - {missing}), [RELEASE], POLICY).accepted()
+
+
+@pytest.mark.parametrize("shown", [{11, 12}, {9, 11}, {7, 11, 12}, {7, 9, 11, 12, 13}], ids=str)
+def test_without_secure_boot_pcr_11_does_not_show_the_image(shown: set[int]) -> None:
+    # Another system, whose loader leaves PCR 9, 11 and 12 alone, extends them itself with a release's events.
+    node, trusted = Node.of("t257").edited(without_secure_boot), release("t257")
+    policy = AppraisalPolicy(secure_boot=frozenset(SecureBootMode))
+    result = appraise(node.evidence(pcrs=shown), [trusted], policy)
+    assert reasons(result) == {RefusalReason.COVERAGE}
+    assert "PCR 4 must be shown" in texts(result)
+    assert appraise(node.evidence(pcrs=shown | {4}), [trusted], policy).accepted()
+
+
+def test_with_secure_boot_pcr_11_shows_the_image_only_if_pcr_7_is_there() -> None:
+    policy = AppraisalPolicy(secure_boot=frozenset(SecureBootMode))
+    assert appraise(GOOD.evidence(pcrs={7, 11, 12}), [RELEASE], policy).accepted()
+    assert reasons(appraise(GOOD.evidence(pcrs={11, 12}), [RELEASE], policy)) == {RefusalReason.COVERAGE}
 
 
 def test_without_pcr_7_no_secure_boot_mode_is_claimed() -> None:
@@ -134,7 +203,9 @@ def test_an_unknown_profile_is_never_accepted() -> None:
     assert reasons(result) == {RefusalReason.DEVELOPMENT}
 
 
-@pytest.mark.parametrize(("floor", "accepted"), [("1.0.0", True), ("0.9", True), ("1.0.1", False), ("1.0.0~rc1", True)])
+@pytest.mark.parametrize(
+    ("floor", "accepted"), [("1.0.0", True), ("0.9", True), ("1.0.1", False), ("1.0.0~rc1", True), ("v0.9", False)]
+)
 def test_a_version_below_the_floor_is_refused(floor: str, *, accepted: bool) -> None:
     result = judged(AppraisalPolicy(minimum_version=floor))
     assert (result.match is not None) is accepted
@@ -147,6 +218,12 @@ def test_an_old_release_is_refused_once_a_maximum_age_is_set() -> None:
     )
     assert reasons(judged(old)) == {RefusalReason.EXPIRED}
     assert judged(fresh).accepted()
+
+
+def test_a_release_that_will_be_built_is_refused_once_a_maximum_age_is_set() -> None:
+    result = judged(AppraisalPolicy(maximum_age=timedelta(days=30), at=FINISHED - timedelta(seconds=1)))
+    assert reasons(result) == {RefusalReason.EXPIRED}
+    assert "still to come" in texts(result)
 
 
 @pytest.mark.parametrize("finished", [None, "yesterday", "2026-01-01T00:00:00"])
@@ -187,6 +264,10 @@ def test_a_list_may_name_the_lowest_version_that_may_run() -> None:
     result = judged(AppraisalPolicy(revocations=listed))
     assert reasons(result) == {RefusalReason.REVOKED}
     assert "node 1.0.0 is revoked: the lowest version that may run is 1.0.1" in texts(result)
+    other_scheme = load_revocations(revocations(node="v0.9"), [SIGNER.public_key])
+    unlike = judged(AppraisalPolicy(revocations=other_scheme))
+    assert reasons(unlike) == {RefusalReason.REVOKED}
+    assert f"the lowest version that may run is v0.9, with which it cannot be compared: {UNLIKE}" in texts(unlike)
     for lowest in ({"node": "1.0.0"}, {"other": "2"}):
         same = load_revocations(revocations(**lowest), [SIGNER.public_key])
         assert judged(AppraisalPolicy(revocations=same)).accepted()
@@ -242,6 +323,12 @@ def test_appraisal_without_releases_is_an_error() -> None:
         appraise(GOOD.evidence(), [], POLICY)
 
 
+def test_releases_may_come_one_by_one() -> None:
+    assert appraise(GOOD.evidence(), iter([RELEASE]), POLICY).accepted()
+    with pytest.raises(InvalidInputError, match="no release"):
+        appraise(GOOD.evidence(), iter(()), POLICY)
+
+
 def test_what_nobody_signed_cannot_be_passed_as_a_release() -> None:
     with pytest.raises(TypeError, match="trusted references"):
         appraise(GOOD.evidence(), [reference()], POLICY)  # type: ignore[list-item]
@@ -265,13 +352,45 @@ def test_a_log_of_other_evidence_is_an_error() -> None:
         ({"pcrs": frozenset({4, 7, 24})}, "no PCR 24"),
         ({"pcrs": frozenset({7, 12})}, "says nothing of the image"),
         ({"pcrs": frozenset({4, 11})}, "only PCR 7"),
+        ({"pcrs": frozenset({7, 11}), "secure_boot": frozenset({SecureBootMode.DISABLED})}, "only PCR 4 shows"),
+        ({"pcrs": frozenset({11, 12}), "secure_boot": frozenset(SecureBootMode)}, "only PCR 4 shows"),
         ({"phases": frozenset()}, "accepts no phases"),
         ({"secure_boot": frozenset()}, "accepts no secure boot"),
         ({"trust": frozenset()}, "accepts no trust"),
         ({"at": FINISHED.replace(tzinfo=None)}, "no time zone"),
         ({"maximum_age": timedelta(1)}, "needs the time"),
+        ({"minimum_version": ""}, "minimum version '' is no version"),
+        ({"minimum_version": "1.0\n"}, "is no version"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(fields: dict[str, object], problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         AppraisalPolicy(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("floor", "text"),
+    [
+        ("1.0.1", "node 1.0.0 is below the lowest accepted version 1.0.1"),
+        (
+            "v0.9",
+            f"whether node 1.0.0 is below the lowest accepted version v0.9 cannot be told: {UNLIKE}",
+        ),
+    ],
+)
+def test_a_version_that_cannot_be_compared_is_not_called_lower(floor: str, text: str) -> None:
+    assert texts(judged(AppraisalPolicy(minimum_version=floor))) == text
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (timedelta(days=10), "10 days"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(days=1, hours=1), "90000 seconds"),
+        (timedelta(seconds=1), "1 second"),
+    ],
+)
+def test_an_age_is_told_in_days(age: timedelta, words: str) -> None:
+    policy = AppraisalPolicy(maximum_age=age, at=FINISHED + timedelta(days=31))
+    assert texts(judged(policy)).endswith(f", longer ago than {words}")

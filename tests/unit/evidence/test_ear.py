@@ -90,3 +90,33 @@ def test_an_rsa_key_is_refused() -> None:
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="no time zone"):
         ear_claims(YES, FINISHED.replace(tzinfo=None), POLICY_ID)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["urn:x", "tag:example.com,2026:policy", "https://[::1]:80/a%20b?c=d#e", "urn:example:a-b", "a+b.c-1:x", "x:a#"],
+)
+def test_a_policy_is_called_by_a_uri(policy: str) -> None:
+    assert appraisal(ear_claims(YES, FINISHED, policy))["ear.appraisal-policy-id"] == policy
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "not a uri",
+        "",
+        "urn:",
+        "urn:#x",
+        ":x",
+        "policy/1",
+        "1urn:x",
+        "urn:a b",
+        "urn:%zz",
+        "urn:a#b#c",
+        "urn:x\n",
+        "ürn:x",
+    ],
+)
+def test_a_policy_is_not_called_by_anything_else(policy: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"the policy is called .*, expected a URI \(RFC 3986\)$"):
+        ear_claims(YES, FINISHED, policy)

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from builder.errors import MalformedImageError
+from builder.errors import InvalidInputError, MalformedImageError
 from builder.evidence.algorithms import HashAlgorithm
 from builder.evidence.eventlog import (
     MAX_EVENTS,
@@ -192,5 +192,6 @@ def test_a_sha1_log_that_is_cut_is_refused() -> None:
     ],
 )
 def test_the_acpi_table_that_points_to_a_log_is_none(path: str) -> None:
-    with pytest.raises(MalformedImageError, match="event 0"):
+    with pytest.raises(InvalidInputError, match="this is the ACPI table CCEL") as caught:
         parse_event_log(public(path))
+    assert caught.value.hint == "the log itself is /sys/firmware/acpi/tables/data/CCEL"

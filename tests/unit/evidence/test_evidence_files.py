@@ -216,6 +216,7 @@ def test_a_record_of_go_attestation_is_verified() -> None:
         (b"{}", "missing required field"),
         (b"\xff", "go-attestation record"),
         (b"[" * 100000, "go-attestation record"),
+        (go_record().replace(b'"Raw":', b'"Raw": "", "Raw":'), "an object has a key twice"),
     ],
 )
 def test_a_record_that_is_none_is_refused(data: bytes, problem: str) -> None:
@@ -255,11 +256,19 @@ def test_an_hcl_report_names_the_key_that_its_hardware_report_binds(kind: int, h
         (hcl_report(hcl_claims().replace(b'"AQAB"', b'""')), "0 bytes, not 1 to 512"),
         (hcl_report(hcl_claims().replace(b'"AQAB"', b'"AAAC"')), "this is no RSA key"),
         (hcl_report(hcl_claims(user_data="xx")), "its user data is not hexadecimal"),
+        (hcl_report(hcl_claims().replace(b'"keys":', b'"keys": [], "keys":')), "an object has a key twice"),
     ],
 )
 def test_an_hcl_report_that_is_none_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises((InvalidInputError, NotVerifiedError), match=problem):
         parse_hcl_report(data)
+
+
+@pytest.mark.parametrize("data", [b"hello world", b"\x89PNG\r\n", b"-----BEGIN CERTIFICATE-----"])
+def test_a_file_that_is_nothing_of_the_kind_is_no_evidence(data: bytes) -> None:
+    with pytest.raises(InvalidInputError, match="no evidence of a known kind") as caught:
+        recognise([data])
+    assert caught.value.hint is not None
 
 
 AZURE_PCRS = {"sha256": {index: bytes([index]) * 32 for index in range(24)}}
@@ -295,12 +304,19 @@ def test_azure_evidence_is_verified_with_the_key_of_its_report(data: bytes) -> N
         (azure_evidence(tpm_quote={"message": "xx", "signature": "00", "pcrs": ["00"] * 24}), "neither hexadecimal"),
         (azure_evidence(tpm_quote={"message": [256], "signature": "00", "pcrs": ["00"] * 24}), "neither hexadecimal"),
         (b"{", "Azure vTPM evidence"),
+        (azure_evidence().replace(b'"hcl_report":', b'"hcl_report": "", "hcl_report":'), "has a key twice"),
         (bytes((1 << 20) + 1), "bytes are more than"),
     ],
 )
 def test_azure_evidence_that_is_none_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         parse_azure_evidence(data)
+
+
+def test_evidence_of_a_tpm_with_a_key_twice_is_refused() -> None:
+    data = json.dumps(tpm_evidence()).encode().replace(b'"ak_public":', b'"ak_public": "", "ak_public":')
+    with pytest.raises(InvalidInputError, match="an object has a key twice"):
+        parse_tpm_evidence(data)
 
 
 def test_evidence_of_any_tpm_is_verified_with_the_key_that_came_along() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ("statements", 32768),
         ("signature", 32768),
         ("nitro", 32768),
+        ("node_document", 32768),
     ],
 )
 def test_a_fuzzer_finds_nothing(name: str, max_len: int, tmp_path: Path) -> None:

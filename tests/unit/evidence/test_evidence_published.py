@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from builder.evidence.azure import HardwareReportKind, parse_hcl_report
 from builder.evidence.certificates import fingerprint, parse_certificate
 from builder.evidence.cose import parse_sign1
 from builder.evidence.evidence import evidence_of_quotes
+from builder.evidence.evidence_files import Grounds
 from builder.evidence.freshness import NoNonce
 from builder.evidence.go_tools import parse_go_attestation, parse_go_tpm_tools
 from builder.evidence.nitro import (
@@ -22,13 +24,17 @@ from builder.evidence.nitro import (
     parse_payload,
     verify_document,
 )
+from builder.evidence.node_document import Challenge, parse_node_document, verify_node_document
 from builder.evidence.public_area import parse_public
 from builder.evidence.quote import verify_quote
 from builder.evidence.signature import RSASSA, plain_signature
 from builder.evidence.tpm2_tools import read_signature
 from builder.evidence.trust import trust_on_first_use
 from builder.evidence.trustee import parse_azure_evidence
+from tests.attester import nitro_chain
 from tests.event_logs import public
+from tests.node_documents import NONCE, encoded, fields, identity, tls_key
+from tests.nodes import Node
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -72,6 +78,23 @@ def test_a_document_of_aws_is_refused_with_a_nonce_it_does_not_carry() -> None:
     data = inner_document(public(f"{DSTACK}/nsm-attest/tests/nitro_attestation.bin"))
     with pytest.raises(NotVerifiedError, match="not an answer"):
         verify_document(data, [aws_root(data)], b"nonce", document_time(data))
+
+
+def test_a_document_of_aws_that_was_recorded_is_genuine_and_answers_no_client_of_a_node() -> None:
+    data = inner_document(public(f"{DSTACK}/nsm-attest/tests/nitro_attestation.bin"))
+    challenge = Challenge(NONCE, tls_key(identity("node")))
+    told = fields(Node.of(), challenge) | {"nitrotpm": {"document": encoded(data)}}
+    del told["tpm"]
+    document = parse_node_document(json.dumps(told).encode())
+
+    def verify(root: x509.Certificate) -> None:
+        grounds = Grounds(None, first_use=False, nitro_roots=[root], at=document_time(data))
+        verify_node_document(document, challenge, grounds)
+
+    with pytest.raises(NotVerifiedError, match="not an answer to this request"):
+        verify(aws_root(data))
+    with pytest.raises(NotVerifiedError, match="does not lead to a trusted root"):
+        verify(nitro_chain()[0].certificate)
 
 
 @pytest.mark.parametrize(("name", "nonce"), [("no-nonce", UNCHECKED), ("nonce9009", b"\x90\x09")])

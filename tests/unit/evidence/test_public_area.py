@@ -66,6 +66,14 @@ def test_a_key_that_also_decrypts_is_refused() -> None:
     assert caught.value.problems == ("the attribute decrypt is set",)
 
 
+def test_a_key_whose_name_another_key_can_share_is_refused() -> None:
+    raw = bytearray(public_area(rsa_key()))
+    raw[2:4] = b"\0\x04"  # TPM_ALG_SHA1 for nameAlg
+    with pytest.raises(NotVerifiedError) as caught:
+        require_attestation_key(parse_public(bytes(raw)))
+    assert caught.value.problems == ("its Name is a SHA-1 digest, which another key can share",)
+
+
 @pytest.mark.parametrize("key", KEYS[:2], ids=["rsa", "ecc"])
 def test_a_public_area_that_is_cut_anywhere_is_refused(key: PrivateKey) -> None:
     raw = public_area(key)

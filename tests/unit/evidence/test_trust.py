@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from builder.errors import InvalidInputError, NotVerifiedError
@@ -87,7 +87,7 @@ def test_the_result_names_why_a_key_is_trusted(trust: Callable[[Any], TrustedAk]
 
 
 def test_a_certificate_leads_to_a_root_that_the_result_names() -> None:
-    ak = chained(AK_CERTIFICATE, public_area=area())
+    ak = chained(AK_CERTIFICATE, expected=area())
     assert ak.trust.kind == TrustKind.CERTIFICATE
     assert fingerprint(ROOT.certificate) in ak.trust.detail
     assert ak.key == rsa_key().public_key()
@@ -95,7 +95,7 @@ def test_a_certificate_leads_to_a_root_that_the_result_names() -> None:
 
 def test_another_root_of_the_same_name_is_refused() -> None:
     impostor = issue("maker root", key=ec_key("impostor"), authority=True, digest=hashes.SHA256())
-    assert "validation failed" in refused(AK_CERTIFICATE, roots=(impostor,))
+    assert "signature does not match" in refused(AK_CERTIFICATE, roots=(impostor,))
 
 
 def test_no_root_is_no_trust() -> None:
@@ -110,12 +110,29 @@ def test_the_time_must_have_a_zone() -> None:
 
 @pytest.mark.parametrize("hours", [-2, 2], ids=["before", "after"])
 def test_a_certificate_outside_its_validity_is_refused(hours: int) -> None:
-    assert "not valid at validation time" in refused(AK_CERTIFICATE, at=AT + timedelta(hours=hours))
+    problems = refused(AK_CERTIFICATE, at=AT + timedelta(hours=hours))
+    assert "not valid at validation time; " in problems
+    assert "is valid from 2026-03-01 11:00:00+00:00 to 2026-03-01 13:00:00+00:00" in problems
 
 
 def test_an_expired_root_is_refused() -> None:
     root = issue("short root", authority=True, end=AT - timedelta(minutes=1))
     assert "not valid at validation time" in refused(issue("leaf", root), roots=(root,))
+
+
+def test_a_missing_issuer_is_named_as_such() -> None:
+    with pytest.raises(NotVerifiedError) as caught:
+        verify_path(AK_CERTIFICATE.certificate, [], [ROOT.certificate], AT)
+    (problem,) = caught.value.problems
+    assert problem.endswith(" UTC: the certificate of its issuer is not given")
+
+
+def test_issuers_of_each_other_lead_nowhere_and_take_no_time() -> None:
+    key = ec_key("circle", ec.SECP384R1)
+    circle = [issue("circle", key=key, authority=True).certificate for _ in range(8)]
+    leaf = issue("leaf", issue("circle", key=key, authority=True)).certificate
+    with pytest.raises(NotVerifiedError, match="does not lead"):
+        verify_path(leaf, circle, [ROOT.certificate], AT)
 
 
 def test_an_issuer_that_is_no_authority_is_refused() -> None:
@@ -174,11 +191,14 @@ def test_a_short_rsa_key_in_the_path_is_refused() -> None:
     assert refused(issue("leaf", root, digest=hashes.SHA256()), roots=(root,))
 
 
-def test_the_public_area_must_be_that_of_the_certificate() -> None:
+def test_a_key_that_is_expected_must_be_that_of_the_certificate() -> None:
+    assert chained(AK_CERTIFICATE, expected=rsa_key().public_key()).public_area is None
+    assert "not that of the certificate" in refused(AK_CERTIFICATE, expected=rsa_key("other").public_key())
+    assert "not that of the certificate" in refused(AK_CERTIFICATE, expected=ec_key("other").public_key())
     other = parse_public(public_area(rsa_key("other")))
-    assert "not that of the certificate" in refused(AK_CERTIFICATE, public_area=other)
+    assert "not that of the certificate" in refused(AK_CERTIFICATE, expected=other)
     with pytest.raises(NotVerifiedError, match="no attestation key"):
-        chained(AK_CERTIFICATE, public_area=area(attributes=AK_ATTRIBUTES & ~RESTRICTED))
+        chained(AK_CERTIFICATE, expected=area(attributes=AK_ATTRIBUTES & ~RESTRICTED))
 
 
 def test_a_certificate_of_another_type_of_key_is_refused() -> None:

@@ -35,6 +35,8 @@ BAD = {
     "zero-pcr-7": "statement 1 (Node): PCR 7: it is all zeros",
     "no-pcr-12": "statement 1 (Node): without Secure Boot (PCR 7) there must be a sound condition on PCR 12",
     "no-pcr-4": "statement 1 (Node): without Secure Boot (PCR 7) there must be a sound condition on PCR 4",
+    "pcr-12-of-an-injected-argument": "statement 1 (Node): PCR 12: it is not zeros",
+    "pcr-12-zeros-or-other": "statement 1 (Node): PCR 12: it is not zeros",
     "secure-boot-off": "statement 1 (Node): PCR 7: it is the value of Secure Boot being off",
     "secure-boot-off-alone": "statement 1 (Node): PCR 7: it is the value of Secure Boot being off",
     "base64": "statement 1 (Node): PCR 4: '+08Ox7zyCFeIvZSfOHBzyk",
@@ -69,6 +71,18 @@ BAD = {
     "not-action": "statement 2 (Admin): NotAction allows everything but what it names",
     "not-principal": "statement 2 (Admin): NotPrincipal allows everything but what it names",
     "anyone": "statement 1 (Node): the principal is anyone, in any account",
+    **dict.fromkeys(
+        (
+            "anyone-over-tls",
+            "anyone-by-wildcard",
+            "anyone-of-an-account-pattern",
+            "anyone-but-one-account",
+            "anyone-if-it-has-an-account",
+            "anyone-of-no-account",
+        ),
+        "statement 1 (Node): the principal is anyone, in any account",
+    ),
+    "two-statement-lists": "the element 'statement' is not known",
     "anyone-in-a-list": "statement 1 (Node): the principal is anyone, in any account",
     "anyone-manages": "statement 2 (Admin): the principal is anyone, in any account",
     "no-principal": "statement 1 (Node): it names no principal",
@@ -153,3 +167,13 @@ def test_our_own_policies_pass() -> None:
 def test_no_json_is_accepted_by_chance_or_crashes(value: Any) -> None:
     with pytest.raises((InvalidInputError, NotVerifiedError)):
         kms_lint.check_policy(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "null"), (True, "true"), ({"a": None}, '{"a": null}')])
+def test_a_value_is_shown_as_it_stands_in_the_policy(value: object, shown: str) -> None:
+    policy = json.loads((VECTORS / "number.json").read_bytes())
+    condition = policy["Statement"][0]["Condition"]["StringEqualsIgnoreCase"]
+    condition[next(iter(condition))] = value
+    with pytest.raises(NotVerifiedError) as refused:
+        kms_lint.check_policy(json.dumps(policy).encode())
+    assert any(f"{shown} is not a string, expected one of 96" in problem for problem in refused.value.problems)

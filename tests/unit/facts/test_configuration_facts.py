@@ -2,7 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from builder.facts.area import area, os_release
+from builder.facts.boot_volumes import Gaps
+from builder.facts.syntax import joined_lines
 from builder.facts.text import merged, settings, statements
 from tests.fact_trees import UNITS, Content, directory_facts, link, tree
 
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read(files: dict[str, Content]) -> Configuration:
-    return area(tree({**UNITS, **files}), "root").configuration
+    return area(tree({**UNITS, **files}), "root", Gaps()).configuration
 
 
 def test_the_last_sysctl_file_by_name_holds() -> None:
@@ -55,7 +59,9 @@ def test_udev_rules_that_run_something_are_found() -> None:
         'NAME="x", ENV{SYSTEMD_WANTS}+="e.service"\n'
     )
     found = area(
-        tree({**UNITS, "usr/lib/udev/rules.d/1.rules": rules, "usr/lib/systemd/system/e.service": "[U]\n"}), "root"
+        tree({**UNITS, "usr/lib/udev/rules.d/1.rules": rules, "usr/lib/systemd/system/e.service": "[U]\n"}),
+        "root",
+        Gaps(),
     )
     assert [(item.key, item.command, item.origin.line) for item in found.configuration.udev_programs] == [
         ("RUN", "/bin/a b", 1),
@@ -65,6 +71,19 @@ def test_udev_rules_that_run_something_are_found() -> None:
         ("ENV{SYSTEMD_WANTS}", "e.service", 4),
     ]
     assert found.units["e.service"].pulled_in_by == ("/usr/lib/udev/rules.d/1.rules:4", "e.service")
+
+
+def test_udev_rules_that_write_something_are_found() -> None:
+    rules = (
+        'KERNEL=="a", ATTR{b}!="1", SYSCTL{kernel.sysrq}="1", \\\n ATTR{../power/control} += e"\\x61 \\" b"\n'
+        'ATTR{c}=="x", SYSCTL{d}=="y", ATTRS{e}="z"\nIMPORT{file}="/run/f"\n'
+    )
+    found = area(tree({**UNITS, "usr/lib/udev/rules.d/1.rules": rules}), "root", Gaps()).configuration
+    assert [(item.key, item.value, item.origin.line) for item in found.udev_settings] == [
+        ("SYSCTL{kernel.sysrq}", "1", 1),
+        ("ATTR{../power/control}", 'a \\" b', 1),
+    ]
+    assert [(item.key, item.command) for item in found.udev_programs] == [("IMPORT{file}", "/run/f")]
 
 
 def test_tmpfiles_and_sysusers_have_their_fields() -> None:
@@ -127,7 +146,7 @@ def test_mounts_come_from_fstab_and_units() -> None:
 
 
 def test_continued_lines_keep_the_number_of_the_first() -> None:
-    found = list(statements(tree({"a": "one \\\n# in between\n two\n\nthree\\\n"}), "/a"))
+    found = list(statements(tree({"a": "one \\\n# in between\n two\n\nthree\\\n"}), "/a", joined_lines))
     assert [(origin.line, text) for origin, text in found] == [(1, "one  two"), (5, "three")]
 
 
@@ -147,3 +166,55 @@ def test_name_services_are_read_without_their_actions() -> None:
     services = directory_facts({"etc/nsswitch.conf": text}).root.accounts.name_services
     found = [(item.database, item.service, item.origin.line) for item in services]
     assert found == [("passwd", "files", 2), ("passwd", "sss", 2), ("hosts", "dns", 3)]
+
+
+def test_stacks_that_lie_elsewhere_are_read_where_a_rule_names_them() -> None:
+    found = read(
+        {
+            "etc/pam.d/login": "AUTH Include /opt/s\n-auth substack ../../opt/t\n@include /opt/s\n@include other\n",
+            "etc/pam.d/other": "auth required pam_unix.so [nullok] x=[y] [a b]\n",
+            "opt/s": "auth Sufficient pam_permit.so\nauth include /opt/s\n",
+            "opt/t": "auth [Default=OK] pam_permit.so\n",
+        }
+    ).pam
+    assert [(item.service, item.type, item.control, item.module, item.arguments) for item in found] == [
+        ("login", "auth", "include", "/opt/s", ()),
+        ("login", "-auth", "substack", "../../opt/t", ()),
+        ("login", "@include", "", "/opt/s", ()),
+        ("login", "@include", "", "other", ()),
+        ("other", "auth", "required", "pam_unix.so", ("nullok", "x=[y]", "a b")),
+        ("s", "auth", "sufficient", "pam_permit.so", ()),
+        ("s", "auth", "include", "/opt/s", ()),
+        ("t", "auth", "[default=ok]", "pam_permit.so", ()),
+    ]
+
+
+def test_only_escapes_of_marked_strings_of_udev_are_decoded() -> None:
+    rules = r"""RUN+=e"\x2fa\057b", RUN+="\x2fc" """
+    found = read({"etc/udev/rules.d/a.rules": rules}).udev_programs
+    assert [item.command for item in found] == ["/a/b", r"\x2fc"]
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("f /opt/a/x", "/run/systemd/x"),
+        ("f /run/b/c/x", "/run/systemd/x"),
+        ("w /opt/a", "/run/systemd"),
+        ("L /opt/a", "/opt/a"),
+        ("r /opt/a", "/opt/a"),
+        ("f /proc/self/cwd/run/x", "/run/x"),
+        ("f /proc/1/task/1/root/run/x", "/run/x"),
+        ("f %S/../../run/x", "/run/x"),
+        ("f %t/%%t/%m", "/run/%t/%m"),
+        ("f /opt/loop/x", "/opt/loop/x"),
+    ],
+)
+def test_the_path_of_tmpfiles_is_where_it_leads(line: str, path: str) -> None:
+    files: dict[str, Content] = {
+        "opt/a": link("/run/systemd"),
+        "opt/loop": link("loop"),
+        "usr/lib/tmpfiles.d/a.conf": f"L /run/b - - - - /run/d\n{line} - - - - x\nL /run/d/c - - - - ../systemd\n",
+    }
+    found = read(files).tmpfiles
+    assert found[1].path == path

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import stat
-from typing import TYPE_CHECKING
+import struct
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builder.errors import InvalidInputError, MalformedImageError
 from builder.facts.accounts import accounts, password
 from builder.facts.build import facts_of_tree
-from builder.facts.elf import programs, read_elf
+from builder.facts.contents import read_contents
+from builder.facts.elf import read_elf, read_script
 from builder.facts.files import capabilities, files, packages
+from builder.facts.identities import identities
 from builder.facts.kernel import kernel
-from builder.facts.secrets import secrets
-from builder.facts.tree import directory_tree
-from policies.facts import Origin
+from builder.facts.tree import FileTree, directory_tree
+from policies.facts import Origin, Secret
 from policies.facts.paths import chase
-from tests.fact_trees import capability, device, elf, file, link, note, program, tree
+from tests.fact_trees import Content, capability, device, elf, facts, file, link, note, program, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +102,58 @@ def test_a_broken_dlopen_note_is_a_problem(content: bytes) -> None:
     assert "dlopen note" in (found.problem or "")
 
 
+@pytest.mark.parametrize(("place", "byte"), [(4, 1), (4, 9), (5, 2), (5, 0), (6, 0), (7, 255)])
+def test_a_program_is_read_as_its_machine_whatever_it_claims_besides(place: int, byte: int) -> None:
+    content = bytearray(elf(needed=("libpython3.13.so.1.0",), entry=1))
+    content[place] = byte
+    found = read_elf("/x", memoryview(content))
+    assert found is not None
+    assert (found.machine, found.needed, found.starts) == ("x86-64", ("libpython3.13.so.1.0",), True)
+    assert found.problem is None
+
+
+@pytest.mark.parametrize(("place", "byte", "good"), [(5, 1, True), (5, 2, False), (4, 0, False), (4, 3, False)])
+def test_a_machine_of_either_class_goes_by_its_header(place: int, byte: int, *, good: bool) -> None:
+    content = bytearray(elf(machine=243))
+    content[place] = byte
+    found = read_elf("/x", memoryview(content))
+    assert found is not None
+    assert (found.problem is None) == good
+
+
+def test_a_broken_segment_hides_no_other() -> None:
+    found = read_elf("/x", memoryview(elf(needed=("libone.so",), notes=note(b"FDO", 0x407C0C0A, b"["))))
+    assert found is not None
+    assert (found.needed, found.interpreter) == (("libone.so",), "/lib64/ld-linux-x86-64.so.2")
+    assert found.problem is not None
+
+
+def test_the_first_interpreter_counts() -> None:
+    content = bytearray(elf(notes=b"/lib/other\0"))
+    content[64 + 56 * 2 : 64 + 56 * 2 + 4] = struct.pack("<I", 3)
+    found = read_elf("/x", memoryview(content))
+    assert found is not None
+    assert (found.interpreter, found.problem) == ("/lib64/ld-linux-x86-64.so.2", None)
+
+
+def test_a_dynamic_section_is_found_by_its_address_and_has_an_end() -> None:
+    content = bytearray(elf(interpreter=None))
+    offset, address = 64 + 56 + 8, 64 + 56 + 16
+    moved = content.copy()
+    moved[offset : offset + 8] = struct.pack("<Q", 0)
+    found = read_elf("/x", memoryview(moved))
+    assert found is not None
+    assert (found.needed, found.problem) == (("libc.so.6",), None)
+    moved[address : address + 8] = struct.pack("<Q", 1 << 40)
+    found = read_elf("/x", memoryview(moved))
+    assert found is not None
+    assert "is in no segment" in (found.problem or "")
+    content[-16:] = struct.pack("<qQ", 21, 0)
+    found = read_elf("/x", memoryview(content))
+    assert found is not None
+    assert "its dynamic section has no end" in (found.problem or "")
+
+
 def test_a_program_tells_what_it_is_and_a_library_is_not_asked() -> None:
     text = b"OpenSSH_10.0p2\0/etc/ssh/sshd_config\0"
     found = [
@@ -107,11 +163,13 @@ def test_a_program_tells_what_it_is_and_a_library_is_not_asked() -> None:
             elf(soname="x", interpreter=None),
             elf(interpreter=None),
             elf(notes=note(b"FDO", 0x407C0C0A, b"[")),
+            elf(soname="x", interpreter=None, notes=note(b"FDO", 0x407C0C0A, b"[")),
         )
     ]
     assert [item and item.identities for item in found] == [
         ("openssh-server",),
         (),
+        ("openssh-server",),
         ("openssh-server",),
         ("openssh-server",),
     ]
@@ -136,7 +194,7 @@ def test_a_package_note_names_the_package(content: bytes, name: str | None, comp
 
 
 def test_objects_are_no_programs_and_scripts_need_to_be_executable() -> None:
-    found = programs(
+    found = read_contents(
         tree(
             {
                 "o": file(elf(kind=1)),
@@ -144,10 +202,11 @@ def test_objects_are_no_programs_and_scripts_need_to_be_executable() -> None:
                 "a": file("#!/usr/bin/env python3\n", 0o755),
                 "b": file("#!/bin/sh\n"),
             }
-        )
+        ),
+        digests=False,
     )
-    assert [item.path for item in found[0]] == ["/bin/x"]
-    assert [(item.interpreter, item.argument) for item in found[1]] == [("/usr/bin/env", "python3")]
+    assert [item.path for item in found.elf] == ["/bin/x"]
+    assert [(item.interpreter, item.argument) for item in found.scripts] == [("/usr/bin/env", "python3")]
 
 
 def test_capabilities_have_names() -> None:
@@ -164,7 +223,9 @@ def test_a_file_has_owner_digest_and_capabilities() -> None:
         "var/lib/dpkg/status": STATUS,
         "var/lib/dpkg/info/openssh-server.list": "/bin/sshd\n",
     }
-    found = {item.path: item for item in files(tree(content))}
+    whole = tree(content)
+    digests = read_contents(whole, digests=True).digests
+    found = {item.path: item for item in files(whole, digests)}
     sshd = found["/usr/sbin/sshd"]
     assert (sshd.mode, sshd.uid, sshd.capabilities) == (0o4755, 1, ("cap_setuid",))
     assert (sshd.package, sshd.version) == ("openssh-server", "1:10.0")
@@ -176,7 +237,17 @@ def test_a_file_has_owner_digest_and_capabilities() -> None:
 SECRETS = {
     "pem-private-key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n",
     "openssh-private-key": "-----BEGIN OPENSSH PRIVATE KEY-----\n" + "b3BlbnNz" * 6 + "\n",
+    "pgp-private-key": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n" + "lQOYBF" * 6 + "\n",
+    "putty-private-key": "PuTTY-User-Key-File-3: ssh-ed25519\n",
+    "wireguard-private-key": "PrivateKey = " + "yAnz5TF" * 6 + "E=\n",
+    "jwk-private-key": '{"kty":"EC","crv":"P-256","d":"' + "jpsQnnGQ" * 5 + 'aaa"}\n',
+    "age-private-key": "AGE-SECRET-KEY-1" + "Q7" * 29 + "\n",
     "aws-access-key": "key = AKIAIOSFODNN7EXAMPLE\n".replace("EXAMPLE", "ABCDEFG"),
+    "aws-secret-key": "aws_secret_access_key = wJalrXUt\n",
+    "gitlab-token": "glpat-" + "a1" * 10 + "\n",
+    "slack-token": "xoxb-" + "1" * 20 + "\n",
+    "google-api-key": "AIza" + "a" * 35 + "\n",
+    "bearer-token": "Bearer eyJ" + "a" * 16 + ".eyJ" + "b" * 16 + "." + "c" * 20 + "\n",
     "github-token": "ghp_" + "a1" * 18 + "\n",
     "hugging-face-token": "hf_" + "a" * 34 + "\n",
     "url-password": "deb https://user:s3cret@host/debian\n",
@@ -184,14 +255,62 @@ SECRETS = {
 }
 
 
+def secrets(files: dict[str, Content]) -> list[Secret]:
+    return read_contents(tree(files), digests=False).secrets
+
+
+def test_a_key_in_a_text_of_json_is_one() -> None:
+    account = '{"private_key": "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\\n"}'
+    assert [item.kind for item in secrets({"etc/account.json": account})] == ["pem-private-key"]
+
+
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_is_found_by_its_form(kind: str) -> None:
-    found = secrets(tree({"etc/x": "first line\n" + SECRETS[kind]}))
+    found = secrets({"etc/x": "first line\n" + SECRETS[kind]})
     assert [(item.kind, item.line) for item in found] == [(kind, 2)]
 
 
+def test_what_is_compressed_or_a_program_is_not_searched_for_secrets() -> None:
+    key = SECRETS["pem-private-key"].encode()
+    assert secrets({"a.gz": b"\x1f\x8b" + key, "b": file(elf() + key), "c": bytes(1 << 18) + key}) == []
+    assert [item.path for item in secrets({"d": b"\0" * 4096 + key})] == ["/d"]
+
+
+@pytest.mark.parametrize(
+    "text", ["eyJ", ".eyJaaaaaaaaaaaaaaaaaaaa", "password machine a login a ", '"kty" "d" ', "://a:"]
+)
+def test_a_file_of_beginnings_of_secrets_is_read_fast(text: str) -> None:
+    started = time.process_time()
+    secrets({"x": (text * (1 << 18))[: 1 << 18]})
+    assert time.process_time() - started < 2
+
+
+def test_digests_are_made_where_they_are_asked_for() -> None:
+    files = tree({"a": "x", "empty": "", "b": link("a")})
+    assert read_contents(files, digests=False).digests == {}
+    assert sorted(read_contents(files, digests=True).digests) == ["/a", "/empty"]
+
+
+@pytest.mark.parametrize("flags", [4, 5, 6, 7])
+def test_texts_are_found_in_segments_of_any_flags(flags: int) -> None:
+    texts = b"GNU bash BASH_VERSION"
+    headers = [(1, 4, 0, 176), (1, flags, 176, len(texts))]
+    segments = b"".join(struct.pack("<IIQQQQQQ", *item, 0, 0, 0, 0) for item in headers)
+    head = struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 176, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+    found = read_elf("/x", memoryview(head + segments + texts))
+    assert found is not None
+    assert (found.identities, found.problem) == (("bash",), None)
+
+
+@pytest.mark.parametrize(("texts", "kinds"), [(b"GNU bash BASH_VERSION", ("bash",)), (b"GNU bash", ())])
+def test_texts_behind_a_hole_of_any_size_are_found(texts: bytes, kinds: tuple[str, ...]) -> None:
+    content = bytearray(300 << 20)
+    content[-len(texts) :] = texts
+    assert identities(memoryview(content)) == kinds
+
+
 def test_a_password_for_a_host_that_only_begins_like_an_example_is_a_secret() -> None:
-    found = secrets(tree({"etc/x": "http://user:pass@example.com.host.de/\n"}))
+    found = secrets({"etc/x": "http://user:pass@example.com.host.de/\n"})
     assert [item.kind for item in found] == ["url-password"]
 
 
@@ -207,7 +326,7 @@ def test_a_password_for_a_host_that_only_begins_like_an_example_is_a_secret() ->
     ],
 )
 def test_what_only_looks_a_little_like_a_secret_is_none(text: str) -> None:
-    assert secrets(tree({"usr/share/doc/x": text})) == ()
+    assert secrets({"usr/share/doc/x": text}) == []
 
 
 def test_kernels_are_known_by_modules_and_configuration() -> None:
@@ -265,3 +384,114 @@ def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a\\xff").write_text("")
     with pytest.raises(MalformedImageError, match="two files are called"):
         directory_tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "is_library"),
+    [
+        ({"soname": "libx.so", "interpreter": None}, 0o644, True),
+        ({"soname": "libx.so", "interpreter": None, "entry": 0x1000}, 0o644, False),
+        ({"soname": "libx.so", "interpreter": None}, 0o755, False),
+        ({"soname": "libx.so"}, 0o644, False),
+        ({"interpreter": None}, 0o644, False),
+    ],
+)
+def test_what_could_be_run_is_asked_what_it_is_though_it_calls_itself_a_library(
+    options: dict[str, Any],
+    mode: int,
+    is_library: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    content = elf(**options) + b"access tty; job control turned off"
+    found = read_elf("/x", memoryview(content), executable=bool(mode & 0o111))
+    assert found is not None
+    assert found.starts == ("entry" in options)
+    assert found.identities == (() if is_library else ("dash",))
+
+
+def test_directories_on_disk_may_lie_deep_and_files_be_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path
+    for _ in range(1200):
+        deep /= "a"
+        deep.mkdir()
+    (tmp_path / "file").write_bytes(b"12345")
+    monkeypatch.setattr("builder.facts.tree._PIECE", 2)
+    found = directory_tree(tmp_path)
+    while deep != tmp_path:  # pytest, which removes old directories, could not
+        deep.rmdir()
+        deep = deep.parent
+    assert len(found.nodes) == 1202
+    assert [bytes(piece) for piece in found.nodes["/file"].pieces()] == [b"12", b"34", b"5"]
+    assert bytes(found.nodes["/file"].read()) == b"12345"
+
+
+def test_of_what_is_larger_than_a_program_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"access tty; job control turned off"
+    pieces = [memoryview(elf()), memoryview(text), memoryview(b"GNU bash BASH_VERSION")]
+    node = replace(tree({"x": ""}).nodes["/x"], size=sum(map(len, pieces)), pieces=lambda: iter(pieces))
+    monkeypatch.setattr("builder.facts.contents._MAX_PROGRAM", node.size - 1)
+    monkeypatch.setattr("builder.facts.contents._MAX_BEGINNING", len(elf()) + len(text))
+    (found,) = read_contents(FileTree({"/x": node}), digests=False).elf
+    assert found.identities == ("dash",)
+
+
+def test_links_to_directories_multiply_paths_to_a_bound_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    files: dict[str, Content] = {
+        f"usr/d{number}/{name}": link(f"/usr/d{number + 1}") for number in range(9) for name in "ab"
+    }
+    area = facts({**files, "usr/d9/x": ""}).root
+    paths = [file.path for file in area.reached]
+    assert "/usr/d7/a/b/x" in paths
+    assert len(paths) == len(set(paths))
+    monkeypatch.setattr("policies.facts.document._MAX_REACHED", 100)
+    with pytest.raises(ValueError, match="links to directories lead to more than 100 paths"):
+        facts({**files, "usr/d9/x": ""}).root.reached  # noqa: B018 -- what it raises is the test
+
+
+def test_links_that_multiply_files_without_end_are_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    area = facts({f"usr/d{level}/{name}": link(f"/usr/d{level + 1}") for level in range(9) for name in "abcd"}).root
+    monkeypatch.setattr("policies.facts.document._MAX_REACHED", 100)
+    assert (area.unreached or "").startswith("links to directories lead to more than 100 paths, one of them /usr/d0/a")
+    monkeypatch.setattr("policies.facts.document.Area._follow", None)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="more than 100 paths"):
+            area.reached  # noqa: B018 -- what it raises is the test
+
+
+@pytest.mark.parametrize(
+    ("text", "interpreter", "argument"),
+    [
+        (b"#!/bin/a b c\n", "/bin/a", "b c"),
+        (b"#!/bin/a\0b\n", "/bin/a", None),
+        (b"#! \t/bin/a\tb\0c\n", "/bin/a", "b"),
+        (b"#!/bin/a", "/bin/a", None),
+    ],
+)
+def test_a_script_names_its_interpreter_as_the_kernel_reads_it(
+    text: bytes, interpreter: str, argument: str | None
+) -> None:
+    found = read_script("/x", memoryview(text))
+    assert found is not None
+    assert (found.interpreter, found.argument) == (interpreter, argument)
+
+
+def test_a_path_has_no_more_links_than_the_kernel_follows() -> None:
+    area = facts({**{f"usr/d{level}/l": link(f"/usr/d{level + 1}") for level in range(60)}, "usr/d60/x": ""}).root
+    assert max(file.path.count("/l") for file in area.reached if file.path.startswith("/usr/d0/")) == 41
+    assert area.unreached is None
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/proc/self/root/dev/x", "/dev/x"),
+        ("/proc/thread-self/root/", "/"),
+        ("/proc/12/task/3/root/../etc", "/etc"),
+        ("/proc/x/root/dev", "/proc/x/root/dev"),
+        ("/x/proc/self/root", "/x/proc/self/root"),
+        ("/./dev//x", "/dev/x"),
+    ],
+)
+def test_the_root_has_names_in_proc(path: str, found: str) -> None:
+    assert chase(path, lambda _path: None) == found

@@ -57,9 +57,10 @@ def start(files: Mapping[str, bytes | str], *more: BootVolume) -> tuple[Start, d
     return found, {gap.place: gap.problem for gap in gaps.found}
 
 
-def uki(command_line: str = "quiet", initrd: bytes | None = None) -> bytes:
+def uki(command_line: str = "quiet", initrd: bytes | None = None, ucode: bytes | None = None) -> bytes:
     sections = {".linux": tiny_kernel(), ".osrel": OS_RELEASE, ".cmdline": command_line.encode()}
-    return build_uki((sections | ({".initrd": initrd} if initrd else {})).items())
+    more = {".ucode": ucode, ".initrd": initrd}
+    return build_uki((sections | {name: content for name, content in more.items() if content}).items())
 
 
 def boot_program(product: str) -> bytes:
@@ -224,3 +225,10 @@ def test_a_program_is_one_by_its_content_and_not_by_its_name() -> None:
         ("/firmware.bin", "program"),
         ("/notes.efi", "program"),
     ]
+
+
+@pytest.mark.parametrize(("ucode", "initrd"), [(cpio("one")[:-3], cpio("two")), (cpio("two", "one"), None)])
+def test_the_microcode_of_a_uki_is_unpacked_before_its_initrd(ucode: bytes, initrd: bytes | None) -> None:
+    found, gaps = start({"/EFI/BOOT/BOOTX64.EFI": uki("x", initrd, ucode)})
+    assert [sorted(tree.nodes) for tree in found.initrds] == [["/", "/one", "/two"]]
+    assert not gaps

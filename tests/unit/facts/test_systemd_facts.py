@@ -59,6 +59,94 @@ def test_drop_ins_apply_by_name_over_all_directories() -> None:
     assert found.template
 
 
+def test_drop_ins_of_an_instance_are_those_of_its_template_and_of_all_that_begins_so() -> None:
+    names = ("a-b@q", "a-b@", "a-", "a-@q", "a-@")
+    files: dict[str, Content] = {f"{ETC}/{name}.service.d/{name}.conf": "[Unit]\n" for name in (*names, "a-b-", "a@q")}
+    files |= {f"{ETC}/{name}.service.d/x.conf": f"[Service]\nUser={name}\n" for name in names}
+    found = unit("a-b@q.service", {f"{ETC}/a-b@.service": "[Service]\n", **files})
+    assert {path.rpartition("/")[2] for path in found.drop_ins} == {"x.conf", *(f"{name}.conf" for name in names)}
+    assert [setting.value for setting in found.values("Service", "User")] == ["a-b@q"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("sysroot.mount.d", "sysroot.mount"),
+        ("systemd-veritysetup@root.service.d", "systemd-veritysetup@root.service"),
+        ("dev-vda.device.d", "dev-vda.device"),
+        ("mount.d", "-.mount"),
+        ("-.slice.d", "-.slice"),
+        ("init.scope.d", "init.scope"),
+    ],
+)
+def test_a_unit_without_a_file_is_there_with_its_drop_ins(folder: str, name: str) -> None:
+    files: dict[str, Content] = {
+        f"{ETC}/{folder}/x.conf": "[Unit]\nWants=b@i.service\n",
+        f"{ETC}/b@.service": "[Service]\n",
+    }
+    found = unit(name, files)
+    assert (found.path, found.drop_ins) == (None, (f"/{ETC}/{folder}/x.conf",))
+    assert unit("b@i.service", files).pulled_in_by == (name, "b@i.service")
+
+
+def test_a_unit_without_a_file_brings_in_what_its_directory_of_dependencies_links() -> None:
+    files: dict[str, Content] = {
+        f"{ETC}/dev-vda.device.wants/b@i.service": link("/x"),
+        f"{ETC}/b@.service": "[Service]\n",
+    }
+    assert unit("b@i.service", files).pulled_in_by == ("dev-vda.device", "b@i.service")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            r"a-b\x2dc@d-e.service",
+            [r"a-b\x2dc@d-e.service", r"a-b\x2dc", "a/b-c", r"b\x2dc", "b-c", "d-e", "d/e", "/d/e"],
+        ),
+        ("a-b.service", ["a-b.service", "a-b", "a/b", "b", "b", "", "", "/a/b"]),
+        ("a@.service", ["a@.service", "a", "a", "a", "a", "%i", "%I", "%f"]),
+    ],
+)
+def test_specifiers_say_what_the_name_says(name: str, expected: list[str]) -> None:
+    found = unit(name, {f"{ETC}/{name}": "[Service]\nExecStart=/x %n %p %P %j %J %i %I %f\nUser=%N %u%%u %m\n"})
+    assert list(found.programs[0].arguments) == expected
+    assert found.values("Service", "User")[0].value == f"{name.removesuffix('.service')} root%%u %m"
+
+
+def test_variables_of_a_unit_stand_in_its_commands() -> None:
+    text = (
+        "Environment=x A=/run 'B=x y'\nEnvironmentFile=/etc/d\n"
+        'ExecStart=/x ${A}/b $B ${C} $A/z $$A $${A} ${D} ""\nExecStop=:/x ${A}\n'
+    )
+    found = unit("a.service", {f"{LIB}/a.service": f"[Service]\n{text}", "etc/d": "D=1\n"})
+    assert [item.arguments for item in found.programs] == [
+        ("/run/b", "x", "y", "${C}", "$A/z", "$$A", "$${A}", "1", ""),
+        ("${A}",),
+    ]
+
+
+def test_instances_that_an_event_or_systemctl_starts_are_there() -> None:
+    files: dict[str, Content] = {
+        f"{LIB}/basic.target.wants/a.service": link("../a.service"),
+        f"{LIB}/a.service": "[Unit]\nOnFailure=b@x.service\n[Service]\nExecStart=systemctl start -q b@y.service\n"
+        "ExecStop=/usr/bin/systemctl stop b@z.service\nExecStop=/x b@w.service\n",
+        f"{LIB}/b@.service": "[Unit]\nOnSuccess=c@%i.service\n[Service]\n",
+        f"{LIB}/c@.service": "[Service]\n",
+    }
+    units = {item.name: item for item in read(files).units}
+    assert {name for name in units if "@" in name} == {
+        *("b@.service", "b@x.service", "b@y.service", "c@.service", "c@x.service", "c@y.service")
+    }
+    assert units["b@x.service"].pulled_in_by is None
+    assert units["b@y.service"].pulled_in_by is not None
+
+
+def test_drop_ins_of_an_instance_that_nothing_starts_are_read() -> None:
+    files = {f"{ETC}/b@.service": "[Service]\n", f"{ETC}/b@i.service.d/x.conf": "[Service]\nExecStart=/x\n"}
+    assert [program.path for program in unit("b@i.service", files).programs] == ["/x"]
+
+
 def test_an_empty_assignment_does_not_take_dependencies_away() -> None:
     found = unit("a.target", {f"{LIB}/a.target": "[Unit]\nWants=b.service\nWants=\n"})
     assert [(edge.kind, edge.unit) for edge in found.edges] == [("Wants", "b.service")]
@@ -154,7 +242,7 @@ def test_commands_are_split_like_systemd_does() -> None:
     assert [(item.setting, item.prefixes, item.path, item.arguments) for item in found.programs] == [
         ("ExecStart", "@-", "/bin/a", ("two words", "three")),
         ("ExecStart", "!", "/bin/b", ()),
-        ("ExecStop", "", '/bin/"open', ()),
+        ("ExecStop", "", "/bin/open", ()),
     ]
     assert found.programs[0].origin == Origin(path=f"/{LIB}/a.service", line=2)
 

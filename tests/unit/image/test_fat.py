@@ -324,3 +324,26 @@ def test_volumes_of_other_geometries_are_read(toolchain: Toolchain, tmp_path: Pa
     for argv in (["mkfs.vfat", *options, str(image)], ["mcopy", "-i", str(image), str(file), "::/File Name.efi"]):
         run(toolchain.command(argv, writable=[tmp_path]), timeout=60)
     assert contents(image.read_bytes()) == {"File Name.efi": UKI}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("size", [1, 3000, 4096, 5000, 70_000])
+def test_a_file_that_was_replaced_is_as_mtools_would_have_written_it(
+    toolchain: Toolchain, tmp_path: Path, size: int
+) -> None:
+    """Bit by bit, whether the file grew or shrank: a UKI that is replaced in its place is one that was built so."""
+    made = {}
+    for name, content in (("old", UKI), ("new", (b"new UKI!" * 10_000)[:size])):
+        image, file = tmp_path / f"{name}.img", tmp_path / "BOOTX64.EFI"
+        image.write_bytes(bytes(64 << 20))
+        file.write_bytes(content)
+        for argv in (
+            ["mkfs.vfat", "-F", "32", "-i", "01234567", str(image)],
+            ["mmd", "-i", str(image), "::EFI", "::EFI/BOOT"],
+            ["mcopy", "-i", str(image), str(file), f"::{BOOT_PATH}"],
+        ):
+            command = ["env", "SOURCE_DATE_EPOCH=1700000000", *argv]
+            run(toolchain.command(command, writable=[tmp_path]), timeout=60)
+        made[name] = (bytearray(image.read_bytes()), content)
+    replace_file(made["old"][0], BOOT_PATH, made["new"][1])
+    assert made["old"][0] == made["new"][0]

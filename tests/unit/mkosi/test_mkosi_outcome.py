@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from builder.errors import ToolFailedError
-from builder.mkosi.build import BuiltImage, InstalledPackage, Workspace, build, mkosi_command
+from builder.mkosi.build import BuiltImage, Workspace, build, mkosi_command
+from builder.mkosi.manifest import InstalledPackage
 from builder.mkosi.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROW = {"type": "deb", "name": "libc6", "version": "1:2.41-12", "architecture": "amd64"}
+LIBRARY, KERNEL = (
+    f"Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: {architecture}\n\n"
+    for name, version, architecture in (("libc6", "1:2.41-12", "amd64"), ("linux", "6.12", "all"))
+)
 DEB = "libc6_1%3a2.41-12_amd64.deb"
 
 
@@ -34,12 +41,20 @@ class Mkosi:
         archives = self.workspace.packages / "cache/apt/archives"
         archives.mkdir(parents=True)
         (archives / DEB).write_bytes(b"deb")
+        (archives / "linux_6.12_all.deb").write_bytes(b"kernel")
         (archives / "lock").touch()
         (archives / "odd.deb").touch()
 
-    def run(self, *, line: str = "fine", **files: str | None) -> BuiltImage:
-        manifest = json.dumps({"packages": [ROW]})
-        outputs = {"node.raw": "disk", "node.manifest": manifest, "initrd.manifest": manifest}
+    def run(self, *, line: str = "fine", status: str | None = LIBRARY + KERNEL, **files: str | None) -> BuiltImage:
+        outputs = {
+            "node.raw": "disk",
+            "base.manifest": json.dumps({"packages": [ROW]}),
+        }
+        if status is not None:
+            with tarfile.open(self.workspace.output / "packages.tar", "w") as archive:
+                member = tarfile.TarInfo("./var/lib/dpkg/status")
+                member.size = len(status)
+                archive.addfile(member, io.BytesIO(status.encode()))
         outputs |= {name.replace("__", "."): text for name, text in files.items() if text is not None}
         for name, text in files.items():
             if text is None:
@@ -61,7 +76,8 @@ def test_a_good_run_gives_disk_and_packages_with_the_digests_of_their_files(mkos
     built = mkosi.run()
     assert built.disk.read_text() == "disk"
     package = InstalledPackage("libc6", "1:2.41-12", "amd64", hashlib.sha256(b"deb").hexdigest())
-    assert built.packages == {"root": (package,), "initrd": (package,)}
+    kernel = InstalledPackage("linux", "6.12", "all", hashlib.sha256(b"kernel").hexdigest())
+    assert built.packages == {"root": (package, kernel), "initrd": (package,)}
 
 
 @pytest.mark.parametrize("words", ["Unknown key 'Foo' in section", "Unknown section 'Foo'", "Unknown lvalue 'x'"])
@@ -75,14 +91,22 @@ def test_a_setting_that_a_tool_ignored_is_a_failure(mkosi: Mkosi, words: str) ->
     ("files", "problem"),
     [
         ({"node__raw": None}, "mkosi ended well but left no node.raw"),
-        ({"node__manifest": None}, "no usable manifest node.manifest: .*No such file"),
-        ({"initrd__manifest": None}, "no usable manifest initrd.manifest: .*No such file"),
-        ({"node__manifest": "{"}, "no usable manifest node.manifest: Expecting property name"),
-        ({"node__manifest": "[]"}, "no usable manifest node.manifest"),
-        ({"node__manifest": '{"packages": [{"name": "a"}]}'}, "no usable manifest node.manifest: 'version'"),
-        ({"node__manifest": '{"packages": []}'}, "manifest node.manifest lists no packages"),
+        ({"base__manifest": None}, "no usable manifest base.manifest: .*No such file"),
+        ({"status": None}, "no usable list of packages in packages.tar: .*No such file"),
+        ({"status": "Package: a"}, "no usable list of packages in packages.tar: dpkg status"),
+        ({"status": ""}, "packages.tar has no packages beside those below it"),
+        ({"status": LIBRARY}, "packages.tar has no packages beside those below it"),
         (
-            {"node__manifest": json.dumps({"packages": [ROW | {"version": "9"}]})},
+            {"status": KERNEL.replace("6.12", "6.13")},
+            r"the file that package linux 6\.13 \(all\) came from is not there",
+        ),
+        ({"base__manifest": "{"}, "no usable manifest base.manifest: Expecting property name"),
+        ({"base__manifest": "[" * 100_000}, "no usable manifest base.manifest: .*recursion"),
+        ({"base__manifest": "[]"}, "no usable manifest base.manifest"),
+        ({"base__manifest": '{"packages": [{"name": "a"}]}'}, "no usable manifest base.manifest: 'version'"),
+        ({"base__manifest": '{"packages": []}'}, "manifest base.manifest lists no packages"),
+        (
+            {"base__manifest": json.dumps({"packages": [ROW | {"version": "9"}]})},
             r"the file that package libc6 9 \(amd64\) came from is not there",
         ),
     ],

@@ -52,6 +52,13 @@ def test_a_broken_report_is_refused(tmp_path: Path, broken: object) -> None:
         read_prune_reports(tmp_path)
 
 
+def test_a_report_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, root=REPORT, initrd=REPORT)
+    (tmp_path / "prune-root.json").write_text('{"x": ' + "[" * 100_000)
+    with pytest.raises(ToolFailedError, match=r"no usable report prune-root\.json"):
+        read_prune_reports(tmp_path)
+
+
 def test_the_summary_has_one_line_for_each_area(tmp_path: Path) -> None:
     write(tmp_path, root=REPORT, initrd=REPORT)
     assert summary_lines(read_prune_reports(tmp_path))[0] == (

@@ -1,18 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from builder.definition.mirror import Mirror
-from builder.definition.model import Distribution
 from builder.errors import ToolFailedError
-from builder.mkosi.resolve import Archive, Candidate, _candidates, _installed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from builder.mkosi.toolchain import Toolchain
+from builder.mkosi.resolve import Candidate, _candidates, _installed
 
 INDEX = """Package: libc6
 Source: glibc
@@ -61,18 +52,6 @@ def test_a_line_of_apt_that_is_not_understood_is_an_error(line: str) -> None:
 
 
 def test_of_an_index_exactly_the_named_packages_are_read() -> None:
-    (found,) = _candidates(INDEX, {"libc6"})
-    assert found == Candidate("libc6", "2.41-12", "amd64", 2846580, "0a", "pool/main/g/glibc/libc6_2.41-12_amd64.deb")
-
-
-@pytest.mark.integration
-def test_an_archive_that_nobody_signed_is_refused(toolchain: Toolchain, tmp_path: Path) -> None:
-    folder = tmp_path / "archive/dists/trixie/main/binary-amd64"
-    folder.mkdir(parents=True)
-    (folder / "Packages").write_text(INDEX)
-    (tmp_path / "archive/dists/trixie/Release").write_text("Suite: trixie\nArchitectures: amd64\nComponents: main\n")
-    (tmp_path / "apt").mkdir()
-    mirror = Mirror((tmp_path / "apt/archive").as_uri(), "--mirror")
-    (tmp_path / "archive").rename(tmp_path / "apt/archive")
-    with pytest.raises(ToolFailedError, match=r"packages cannot be had from .* is not signed"):
-        Archive(toolchain, tmp_path / "apt", Distribution()).update(mirror, log=tmp_path / "log")
+    (found,) = _candidates(INDEX, {"libc6"}, "debian")
+    path = "pool/main/g/glibc/libc6_2.41-12_amd64.deb"
+    assert found == Candidate("libc6", "2.41-12", "amd64", 2846580, "0a", path, "debian")

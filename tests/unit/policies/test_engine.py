@@ -153,14 +153,17 @@ PACKS = {
     "description: x\ncontrols: {ZOA-000: }\n": "there is no control 'ZOA-000'",
     "description: x\ncontrols: {ZOA-101: {size: [a]}}\n": "no parameter 'size'",
     "description: x\ncontrols: {ZOA-101: , ZOA-101: }\n": "there twice",
-    "description: x\ncontrol: {ZOA-101: }\n": "unknown field",
-    "controls: {ZOA-101: }\n": "description",
+    "description: x\ncontrol: {ZOA-101: }\n": r"pack.yaml: found 'control', which is no key of it$",
+    "description: x\ncontrols: [ZOA-101]\n": r"pack.yaml: controls: found a list, expected a mapping$",
+    "description: x\ncontrols: {ZOA-101: {allowed: x}}\n": r"controls.ZOA-101\[...\]: found a text, expected a list$",
+    "description: ''\n": "description: found less, expected a text of length 1 or more$",
+    "controls: {ZOA-101: }\n": "found no 'description', expected one$",
     "description: &a x\ncontrols: {ZOA-101: }\n": "anchors",
     "description: !!str x\ncontrols: {ZOA-101: }\n": "tags",
     "description: x\ninclude: [nothing]\n": "there is no pack 'nothing'",
     "description: x\ninclude: [./pack.yaml]\n": "circle",
     "description: [\n": "expected the node content",
-    "": "object",
+    "": "found nothing, expected a mapping$",
 }
 
 
@@ -183,6 +186,15 @@ def test_packs_side_by_side_may_not_disagree(tmp_path: Path) -> None:
     (tmp_path / "pack.yaml").write_text("description: x\ncontrols: {ZOA-120: {allowed: ['1']}}\n")
     with pytest.raises(InvalidPolicyError, match="other parameters"):
         load_packs([str(tmp_path / "pack.yaml"), "zero-operator-access"])
+
+
+def test_two_packs_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pack.yaml").write_text("description: x\ncontrols: {ZOA-101: }\n")
+    with pytest.raises(InvalidPolicyError, match=r"a/pack\.yaml is called pack, too, .*; rename one of them"):
+        load_packs(["a/pack.yaml", "b/pack.yaml"], tmp_path)
+    assert load_packs(["a/pack.yaml", "a/../a/pack.yaml"], tmp_path)
 
 
 def test_no_pack_at_all_is_refused() -> None:

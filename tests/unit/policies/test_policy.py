@@ -11,7 +11,7 @@ import pytest
 from policies.engine import run
 from policies.errors import InvalidPolicyError
 from policies.pack import BUILTIN, load
-from policies.policy import decode, encode, selection, settle
+from policies.policy import decode, departures, encode, selection, settle
 from tests.fact_trees import facts
 
 if TYPE_CHECKING:
@@ -52,15 +52,30 @@ def test_a_policy_needs_nothing_but_itself_to_be_run(site: Path) -> None:
     assert {item.pack for item in selected if item.control.id == "ZOA-120"} == {"site"}
 
 
+def test_a_policy_tells_how_it_departs_from_what_is_asked(site: Path) -> None:
+    asked = load(["zero-operator-access"])
+    policy = settle(["site.yaml"], site, site / "waivers.yaml")
+    assert list(departures(policy, asked)) == [
+        "ZOA-120 has allowed 8443, not nothing",
+        "ZOA-120 is waived for root:/a until 2027-01-31",
+    ]
+    kept = tuple(item for item in policy.controls if item.id != "ZOA-101")
+    assert "ZOA-101 is not asked for" in list(departures(msgspec.structs.replace(policy, controls=kept), asked))
+    stricter = settle(["zero-operator-access", "hardened-kernel"], site)
+    assert list(departures(stricter, asked)) == []
+
+
 def test_equal_policies_have_equal_bytes(site: Path) -> None:
     names = ["data-at-rest", "zero-operator-access"]
     assert encode(settle(names, site)) == encode(settle(names[::-1], site))
 
 
-def test_a_pack_of_the_same_name_as_a_built_in_one_is_not_that_one(tmp_path: Path) -> None:
+def test_a_pack_of_the_same_name_as_a_built_in_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "zero-operator-access.yaml").write_text("description: A.\ncontrols:\n  ZOA-101:\n")
-    policy = settle(["./zero-operator-access.yaml"], tmp_path)
-    assert policy.builtin_packs == frozenset()
+    (tmp_path / "other.yaml").write_text("description: A.\ninclude: [./zero-operator-access.yaml]\n")
+    for name in ("./zero-operator-access.yaml", "zero-operator-access.yaml", "other.yaml"):
+        with pytest.raises(InvalidPolicyError, match="is built in is called zero-operator-access"):
+            settle([name], tmp_path)
     assert settle([str(BUILTIN / "development.yaml")], tmp_path).builtin_packs == {"development"}
 
 

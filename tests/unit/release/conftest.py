@@ -7,7 +7,7 @@ import pytest
 from builder.release.statements import REFERENCE_MEASUREMENTS, VERDICT
 from signing import keys
 from signing.signer import FileSigner
-from tests.verdicts import verdict
+from tests.verdicts import REFERENCE_VALUES, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def make_statement() -> Callable[..., dict[str, object]]:
     def make(predicate_type: str, **members: object) -> dict[str, object]:
         identity = {"name": "node", "version": "1.0.0", "architecture": "x86-64", "profile": "production"}
         uki = {"stub": "257", "kernel": "6.12", "command_line": "quiet", "root_hash": "00" * 32}
-        reference = {"image": identity, "uki": uki, "reference_values": {}}
+        reference = {"image": identity, "uki": uki, "reference_values": REFERENCE_VALUES}
         return {
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{"name": "node.efi", "digest": {"sha256": "00" * 32}}],

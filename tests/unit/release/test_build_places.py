@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from builder.definition.load import load
-from builder.errors import InvalidInputError
+from builder.errors import InvalidInputError, NotVerifiedError
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
-from builder.release.build import BuildRequest, _readable_record, _require_plain, build_image
+from builder.release.build import BuildRequest, _require_plain, build_image
 from policies.errors import InvalidPolicyError
 
 DEFINITION = """\
@@ -57,13 +57,16 @@ def test_a_pack_that_is_broken_is_told_before_the_build(tmp_path: Path) -> None:
         build_image(asked, Silent())
 
 
+def test_a_waiver_that_has_expired_is_told_before_the_build_and_before_an_earlier_one_is_reused(tmp_path: Path) -> None:
+    last = "{control: ZOA-101, subject: 'root:/usr/sbin/sshd', owner: Ada, reason: r, expires: 2026-06-30}"
+    (tmp_path / "waivers.yaml").write_text(f"waivers:\n- {last}\n")
+    asked = request(tmp_path, "policy: {packs: [zero-operator-access], waivers: ../waivers.yaml}\n")
+    with pytest.raises(NotVerifiedError, match=r"waivers\.yaml has waivers that have expired") as caught:
+        build_image(asked, Silent())
+    expected = "the waiver of ZOA-101 for root:/usr/sbin/sshd expired on 2026-06-30; its owner is Ada"
+    assert caught.value.problems == (expected,)
+
+
 def test_a_place_for_failed_images_that_is_taken_is_told_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="exists already, so no image could be kept there"):
         build_image(request(tmp_path, keep_failed=tmp_path), Silent())
-
-
-def test_a_build_of_another_version_of_bedplate_is_replaced_and_what_is_no_build_is_not(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="is no unsigned build"):
-        _readable_record(tmp_path)
-    (tmp_path / "build.json").write_text("{}")
-    assert _readable_record(tmp_path) is None

@@ -5,6 +5,13 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from builder.definition.model import Profile
 from builder.errors import InvalidInputError
@@ -14,6 +21,7 @@ from builder.release.keyring import (
     generate_keyring,
     load_keyring,
     load_public_keyring,
+    load_signer,
     load_trusted,
     rotate_keyring,
 )
@@ -141,3 +149,23 @@ def test_a_release_key_that_is_not_the_published_one_is_refused(keys: Path) -> N
     (keys / "release.pub").write_bytes(generate(Algorithm.ED25519).public.pem)
     with pytest.raises(InvalidKeyError, match=r"release.key is not the key of release.pub beside it"):
         load_keyring(keys)
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "encrypted", "problem", "hint"),
+    [
+        (None, "encrypted", "the private key is encrypted", "give its passphrase in BEDPLATE_KEY_PASSPHRASE"),
+        (b"x", "", "a passphrase was given, but the private key is not encrypted", "leave the passphrase out"),
+        (None, None, "not a private key in PEM", 'the file must hold one block "BEGIN PRIVATE KEY"'),
+    ],
+)
+def test_a_hint_names_where_a_passphrase_comes_from_only_if_one_is_missing(
+    tmp_path: Path, passphrase: bytes | None, encrypted: str | None, problem: str, hint: str
+) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    encryption = BestAvailableEncryption(b"words") if encrypted else NoEncryption()
+    pem = b"no key" if encrypted is None else key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    (tmp_path / "key").write_bytes(pem)
+    with pytest.raises(InvalidKeyError, match=f"key: {problem}$") as refused:
+        load_signer(tmp_path / "key", passphrase)
+    assert refused.value.hint == hint

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from builder.errors import InvalidInputError
-from builder.mkosi.build import InstalledPackage
+from builder.mkosi.layer_store import LayerUse
+from builder.mkosi.manifest import InstalledPackage
 from builder.release.provenance import provenance
 from builder.release.record import BuildRecord, ToolPackage, encode_record, load_record
 
@@ -46,7 +47,15 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", encode_record(RECORD)[:-10], encode_record(RECORD).replace(b'"stem"', b'"stern"')]
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"x": ' + b"[" * 100_000,
+        encode_record(RECORD)[:-10],
+        encode_record(RECORD).replace(b'"stem"', b'"stern"'),
+    ],
 )
 def test_what_is_no_record_is_refused_with_its_path(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "build.json").write_bytes(data)
@@ -58,6 +67,16 @@ def test_what_is_no_record_is_refused_with_its_path(tmp_path: Path, data: bytes)
 def test_a_directory_without_a_record_is_no_build(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"is no unsigned build: it has no build.json"):
         load_record(tmp_path)
+
+
+def test_provenance_says_which_layers_were_taken_from_the_cache() -> None:
+    layers = tuple(
+        LayerUse(layer=name, inputs=digit * 64, files={f"{name}.tar": digit * 64}, because=because)
+        for name, digit, because in (("base", "7", ""), ("packages", "8", "package engine is new"))
+    )
+    stated = provenance(msgspec.structs.replace(RECORD, layers=layers))["buildDefinition"]["internalParameters"]
+    assert [(layer["name"], layer["fromCache"]) for layer in stated["layers"]] == [("base", True), ("packages", False)]
+    assert stated["layers"][1]["files"] == [{"name": "packages.tar", "digest": {"sha256": "8" * 64}}]
 
 
 def test_provenance_names_a_package_once_with_all_that_it_is_used_in() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from builder.errors import NotVerifiedError
 from builder.release.signed import read_signed
-from builder.release.statements import PAYLOAD_TYPE, PROVENANCE, REFERENCE_MEASUREMENTS, SHORT_NAMES, VERDICT
+from builder.release.statements import MODEL, PAYLOAD_TYPE, PROVENANCE, REFERENCE_MEASUREMENTS, SHORT_NAMES, VERDICT
 from builder.release.summary import DETAILS
 from signing import dsse, envelope_json
 from signing.errors import InvalidRequestError
@@ -224,3 +224,40 @@ def test_fields_of_a_later_verification_summary_are_ignored(
     statements.append(make_statement(VERDICT, predicate=verdict(slsaVersion="1.9")))
     lines = envelope_json.encode_lines([envelope(statement, signers[0]) for statement in statements])
     assert read_signed(lines, [signers[0].public_key], 1).verdict.verification_result == "PASSED"
+
+
+MODEL_OF_NODE = {"name": "small", "licence": "MIT", "sha256": "ab" * 32, "root_hash": "cd" * 32}
+
+
+def test_a_release_may_say_which_model_it_serves(make_statement: Make, signers: Sequence[FileSigner]) -> None:
+    statements = [*map(make_statement, ALL), make_statement(MODEL, predicate=MODEL_OF_NODE)]
+    lines = envelope_json.encode_lines([envelope(statement, signers[0]) for statement in statements])
+    signed = read_signed(lines, [signers[0].public_key], 1)
+    assert signed.model is not None
+    assert signed.model.name == "small"
+    assert "model.sigstore.json" in signed.bundles
+
+
+@pytest.mark.parametrize(
+    ("predicate", "problem"),
+    [
+        ({}, "model: Object missing required field `name`"),
+        (MODEL_OF_NODE | {"more": 1}, "model: Object contains unknown field `more`"),
+        (MODEL_OF_NODE | {"root_hash": "cd" * 31}, "model: Expected `str` matching regex"),
+    ],
+)
+def test_a_model_that_is_not_strictly_one_is_refused(
+    make_statement: Make, signers: Sequence[FileSigner], predicate: dict[str, Any], problem: str
+) -> None:
+    statements = [*map(make_statement, ALL), make_statement(MODEL, predicate=predicate)]
+    (found,) = refused([envelope(statement, signers[0]) for statement in statements], signers[0])
+    assert problem in found
+
+
+def test_a_model_that_others_signed_is_not_that_of_the_release(
+    make_statement: Make, signers: Sequence[FileSigner]
+) -> None:
+    envelopes = [envelope(make_statement(kind), signers[0]) for kind in ALL]
+    envelopes.append(envelope(make_statement(MODEL, predicate=MODEL_OF_NODE), signers[1]))
+    keys = signers[:2]
+    assert refused(envelopes, *keys) == ["release.intoto.jsonl: 0 trusted keys signed all statements, 1 must have"]

@@ -42,16 +42,22 @@ def test_a_statement_comes_back_as_it_was() -> None:
         (b'{"a":1,"a":1}', "x: an object has a key twice"),
         (b'{"a":{"b":1,"b":1}}', "x: an object has a key twice"),
         (b"Infinity", "x is not JSON: Infinity is no JSON value"),
-        (b"1 1", "x is not JSON: Extra data"),
+        (b"1 1", "x is not JSON: line 1, column 3: extra data"),
         (b"\xef\xbb\xbf{}", "x is not JSON"),
         ("{}".encode("utf-32"), "x is not JSON"),
         (b"[" * 200_000, "x is not JSON"),
         (b"1" * 5000, "x is not JSON"),
+        (rb'["\ud800"]', "x: a string has half a surrogate pair"),
+        (rb'{"\uDFFF": 1}', "x: a string has half a surrogate pair"),
     ],
 )
 def test_json_that_two_readers_could_read_differently_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         read_json(data, what="x")
+
+
+def test_an_escaped_pair_is_the_character_that_it_stands_for() -> None:
+    assert read_json(rb'["\ud83d\ude00", "\\ud800"]', what="x") == ["\U0001f600", r"\ud800"]
 
 
 def test_a_package_url_escapes_what_urls_keep_for_themselves() -> None:

@@ -77,7 +77,7 @@ def test_a_statement_that_is_not_canonical_is_read_alike() -> None:
 def test_a_trusted_reference_cannot_be_made_by_hand() -> None:
     loaded = load_trusted_reference(DATA, TRUSTED)
     with pytest.raises(TypeError, match="load_trusted_reference"):
-        TrustedReference(STATED, "", (), None, (), frozenset(), object())
+        TrustedReference(STATED, "", (), None, None, (), frozenset(), object())
     with pytest.raises(ValueError, match="proof"):
         dataclasses.replace(loaded, key_ids=())  # type: ignore[call-arg]
 
@@ -153,6 +153,11 @@ def _pcr(edit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     return value
 
 
+def _predicate(**changes: Any) -> dict[str, Any]:
+    value = statement()
+    return value | {"predicate": value["predicate"] | changes}
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
@@ -162,16 +167,19 @@ def _pcr(edit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         (sealed(statement() | {"subject": []}), "no subject"),
         (sealed(statement() | {"more": 1}), "unknown field"),
         (sealed(json.dumps(statement()).replace('"subject":', '"subject": [], "subject":').encode()), "key twice"),
-        (sealed(_pcr(lambda pcrs: pcrs.update({"24": pcrs["4"]}))), "no PCR"),
-        (sealed(_pcr(lambda pcrs: pcrs.update({"04": pcrs["4"]}))), "no PCR"),
-        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="00"))), "has 1 bytes"),
-        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="zz" * 32))), "reference values"),
-        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(md5="00" * 16))), "reference values"),
+        (sealed(_pcr(lambda pcrs: pcrs.update({"24": pcrs["4"]}))), "has '24', expected the number of a PCR"),
+        (sealed(_pcr(lambda pcrs: pcrs.update({"04": pcrs["4"]}))), "has '04', expected the number of a PCR"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="00"))), "is '00', expected 64 lower-case"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(sha256="zz" * 32))), "expected 64 lower-case"),
+        (sealed(_pcr(lambda pcrs: pcrs["4"]["values"].update(md5="00" * 16))), "has 'md5', expected sha256 or"),
         (sealed(_pcr(lambda pcrs: pcrs["4"].update(values={}))), "has no value"),
-        (sealed(_pcr(lambda pcrs: pcrs["11"]["phases"].update(later={}))), "reference values"),
+        (sealed(_pcr(lambda pcrs: pcrs["11"]["phases"].update(later={}))), "has 'later', expected enter"),
+        (sealed(_pcr(lambda pcrs: pcrs.clear())), r"length >= 1 - at `\$.reference_values\[...\].pcrs`"),
+        (sealed(_predicate(reference_values={})), r"length >= 1 - at `\$.reference_values`"),
         (b"{}", "no statements"),
         (b"", "no statements"),
         (b'{"mediaType": "x"}', "no dsseEnvelope"),
+        (rb'{"mediaType": "x", "dsseEnvelope": {"payload": "\ud800"}}', "half a surrogate pair"),
         (DATA + DATA, "two statements"),
     ],
 )  # fmt: skip
@@ -281,3 +289,25 @@ def test_an_amendment_takes_nothing_back(
     previous = load_revocations(revocations(ENTRY, node="1.0"), TRUSTED)
     with pytest.raises(InvalidInputError, match=problem):
         amended(previous, entries, minimum_versions, issued)
+
+
+def test_reference_values_are_told_from_statements() -> None:
+    values = json.dumps(statement()["predicate"])
+    for text in (values, json.dumps(json.loads(values), indent=2)):
+        expected = r"these are reference values without a signature, expected the signed statements of a release$"
+        with pytest.raises(InvalidInputError, match=expected) as refused:
+            load_trusted_reference(text.encode(), TRUSTED)
+        assert refused.value.hint == "name release.intoto.jsonl, which lies beside them"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"a text\n" * 100, "line 1: the envelope is not JSON"),
+        (b"[" * 100_000, "line 1: the envelope is not JSON: it is nested too deep$"),
+        ((DATA.rstrip(b"\n") + b"\n") * 65, "more than 64 envelopes$"),
+    ],
+)
+def test_other_files_are_no_statements_for_what_they_are(data: bytes, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"these are no statements of a release: {problem}"):
+        load_trusted_reference(data, TRUSTED)

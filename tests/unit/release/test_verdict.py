@@ -25,10 +25,11 @@ from builder.release.statements import (
 )
 from builder.release.summary import POLICY_URI, VerificationSummary, levels, summarize
 from builder.release.verdict import ImageFacts, RefusedImageError, check_build, judge, load_policy
-from builder.release.verdict_claims import Demands, check_verdict
+from builder.release.verdict_claims import Demands, check_verdict, departures_of
 from policies.errors import InvalidPolicyError
 from policies.policy import Policy, decode, encode, settle
 from tests.fact_trees import OS_RELEASE, facts
+from tests.verdicts import REFERENCE_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,16 +59,20 @@ class Release:
         digests = {name: sha256_file(self.directory / name) for name in (POLICY, POLICY_REPORT)} | {DISK: "ab" * 32}
         return tuple(Subject(name, {"sha256": digest}) for name, digest in sorted(digests.items()))
 
-    def problems(self, *packs: str, today: dt.date = TODAY) -> list[str]:
+    @property
+    def signed(self) -> SignedStatements:
         identity = {"name": "node", "version": "1.0.0", "architecture": "x86-64", "profile": self.profile}
         uki = {"stub": "257", "kernel": "6.12", "command_line": "quiet", "root_hash": "00" * 32}
-        reference = msgspec.convert({"image": identity, "uki": uki, "reference_values": {}}, ReferenceMeasurements)
+        predicate = {"image": identity, "uki": uki, "reference_values": REFERENCE_VALUES}
+        reference = msgspec.convert(predicate, ReferenceMeasurements)
         statements = {
             kind: Statement(type="t", subject=self.subjects, predicate_type=kind, predicate={})
             for kind in (REFERENCE_MEASUREMENTS, PROVENANCE)
         }
-        signed = SignedStatements((), statements, reference, self.verdict, {})
-        return list(check_verdict(self.directory, signed, Demands(packs, today), self.image))
+        return SignedStatements((), statements, reference, self.verdict, None, {}, ())
+
+    def problems(self, *packs: str, today: dt.date = TODAY) -> list[str]:
+        return list(check_verdict(self.directory, self.signed, Demands(packs, today), self.image))
 
     def edit_report(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change the report, and let the verdict be about the changed one."""
@@ -236,6 +241,22 @@ def test_a_pack_that_the_verifier_wants_must_have_been_asked(release: Release, s
     assert release.problems(str(own)) == []
     own.write_text(PACK + "  ZOA-102:\n")
     assert release.problems(str(own)) == [f"policy verdict: the image was not checked by the pack {own}"]
+
+
+def test_what_a_policy_allows_beyond_the_packs_that_it_includes_is_not_hidden(site: Path) -> None:
+    lax = site / "lax.yaml"
+    lax.write_text(
+        "description: Lax.\ninclude: [site.yaml, zero-operator-access]\ncontrols:\n  ZOA-120: {allowed: ['443']}\n"
+    )
+    release = released(site, settle(["lax.yaml"], site, site / "waivers.yaml"))
+    release.profile = "production"
+    found = {"ZOA-120 has allowed 443, not nothing", "ZOA-501 is waived for root:/etc/shadow:root until 2026-06-30"}
+    assert set(departures_of(site, release.signed, ())) == found
+    assert set(departures_of(site, release.signed, (str(lax),))) == found
+
+
+def test_a_policy_as_strict_as_what_is_required_has_no_departures(release: Release, site: Path) -> None:
+    assert departures_of(site, release.signed, (str(site / "site.yaml"),)) == ()
 
 
 def test_a_pack_that_does_not_exist_is_an_error(release: Release) -> None:

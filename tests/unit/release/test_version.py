@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from builder.release.version import compare_versions
+from builder.release.version import compare_versions, is_below, is_version
 
 EXAMPLES = [
     ("11", "==", "11"),
@@ -59,3 +59,25 @@ def test_the_order_of_systemd_holds_for_every_pair() -> None:
         if compare_versions(one, other) != (i > j) - (i < j)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("version", "lowest", "below"),
+    [
+        ("1.0", "1.0", False),
+        ("1.0~rc1", "1.0", True),
+        ("v2", "v1", False),
+        # The specification has an order for these, too, in which 1.0 is above v9.
+        ("1.0", "v9", True),
+        ("v9", "1.0", True),
+    ],
+)
+def test_what_may_be_older_is_below(version: str, lowest: str, *, below: bool) -> None:
+    assert is_below(version, lowest) is below
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("1.0~rc1", True), ("v1", True), ("", False), ("1.0\n", False), ("A", False)]
+)
+def test_what_no_image_can_have_is_no_version(text: str, *, answer: bool) -> None:
+    assert is_version(text) is answer

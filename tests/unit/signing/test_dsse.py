@@ -202,6 +202,8 @@ def test_a_missing_key_id_is_an_empty_one() -> None:
         (b"eA==", b"eB==", "not base64 in its one form"),
         (b"eA==", b"eA==\\n", "payload is not base64"),
         (b"eA==", b"\\u00e9", "payload is not base64"),
+        (b"eA==", b"\\ud800", "payload is not base64"),
+        (b"eA==", b"eHh4=", "payload is not base64"),
         (b"+/8=", b"+_8=", "sig is not base64"),
     ],
 )

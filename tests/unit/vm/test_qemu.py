@@ -14,6 +14,8 @@ FULL = Hardware(
     cpus=4,
     cpu_model="Haswell",
     network=True,
+    https_port=8443,
+    network_log=Path("/scratch/pack,ets"),
     smbios_strings=("io.systemd.stub.kernel-cmdline-extra=a,b", "second"),
     extra_disks=(Path("/images/data.raw"),),
     serial_log=Path("/scratch/serial.log"),

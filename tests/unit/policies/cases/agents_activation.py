@@ -15,6 +15,15 @@ _SYSV = {f"{_GENERATORS}/systemd-sysv-generator": program()}
 _LOCAL = {f"{_GENERATORS}/systemd-rc-local-generator": program()}
 
 CASES = (
+    bad(
+        "ZOA-324",
+        "root:system-bus:org.example.A",
+        root={
+            "usr/bin/dbus-daemon": program(),
+            "etc/dbus-1/system.d/a.conf": "<busconfig><servicedir>../../../usr/share/x</servicedir></busconfig>",
+            "usr/share/x/a.service": "[D-BUS Service]\nName=org.example.A\nExec=/x\nUser=root\n",
+        },
+    ),
     bad("ZOA-324", "root:system-bus:org.example.Support", root={**_BUS, **_SUPPORT}),
     bad(
         "ZOA-324",
@@ -30,6 +39,19 @@ CASES = (
     ),
     bad(
         "ZOA-325",
+        "root:/etc/tmpfiles.d/a.conf:1",
+        root={"etc/tmpfiles.d/a.conf": "C /var/lib/systemd - - - - /usr/share/x\n", "usr/share/x/linger/a": ""},
+    ),
+    bad(
+        "ZOA-325",
+        "root:user@0.service",
+        root={
+            f"{_UNITS}/user@.service": _RUN.format("/x"),
+            f"{_UNITS}/a.service": f"[Unit]\nOnFailure=user@0.service\n{_RUN.format('/x')}",
+        },
+    ),
+    bad(
+        "ZOA-325",
         "root:user@1000.service",
         "root:/usr/lib/tmpfiles.d/a.conf:2",
         "initrd:/var/lib/systemd/linger/a",
@@ -39,6 +61,14 @@ CASES = (
             "usr/lib/tmpfiles.d/a.conf": "d /var/lib/systemd/linger\nf /var/lib/systemd/linger/a\n",
         },
         initrd={"var/lib/systemd/linger/a": ""},
+    ),
+    bad(
+        "ZOA-325",
+        "root:user@1.service",
+        root={
+            f"{_UNITS}/user@.service": _RUN.format("/x"),
+            "usr/lib/udev/rules.d/x.rules": 'ENV{SYSTEMD_WANTS}="user@1.service"\n',
+        },
     ),
     bad(
         "ZOA-325",
@@ -97,5 +127,10 @@ CASES = (
             f"{_GENERATORS}/a": program(0o644),
             "usr/lib/systemd/user-generators/b": program(),
         },
+    ),
+    bad(
+        "ZOA-325",
+        "root:/var/lib/systemd/linger/op",
+        root={"var/lib/systemd/linger": link("/usr/share/l"), "usr/share/l/op": ""},
     ),
 )

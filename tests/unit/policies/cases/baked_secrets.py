@@ -10,7 +10,10 @@ _CREDENTIAL_FILES = (
     "root/.netrc", "root/.docker/config.json", "home/a/.aws/credentials", "etc/apt/auth.conf.d/x.conf",
     "etc/kubernetes/admin.conf", "etc/credstore/token", "root/.config/gcloud/credentials.db", "root/.git-credentials",
 )  # fmt: skip
-_KEY_STORES = ("opt/a.p12", "root/.gnupg/private-keys-v1.d/A.key", "root/.ssh/id_rsa", "etc/ssl/private/x", "etc/a.jks")
+_KEY_STORES = (
+    "opt/a.p12", "root/.gnupg/private-keys-v1.d/A.key", "root/.ssh/id_rsa", "etc/ssl/private/x", "etc/a.jks",
+    "etc/cryptsetup-keys.d/data.key",
+)  # fmt: skip
 _SEEDS = ("var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "boot/loader/random-seed")
 
 CASES = (
@@ -50,4 +53,14 @@ CASES = (
     bad("ZOA-859", "uki:0:registry.password", "uki:0:token", command_line="registry.password=hunter2 token=abc"),
     bad("ZOA-859", "uki:0:x.api_key", command_line="x.api-key=1"),
     good("ZOA-859", command_line="systemd.tty_password_agent=no token tokens=3 password= passwordless=1"),
+    bad(
+        "ZOA-855",
+        "root:/var/lib/systemd/random-seed",
+        root={"var/lib/systemd": link("/usr/share/s"), "usr/share/s/random-seed": "x"},
+    ),
+    bad(
+        "ZOA-856",
+        "root:/etc/credstore/x",
+        root={"etc/credstore": link("/usr/share/c"), "usr/share/c/x": "x"},
+    ),
 )

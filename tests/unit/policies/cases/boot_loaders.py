@@ -7,9 +7,11 @@ from msgspec.structs import replace
 from builder.facts.boot import command_line
 from policies.facts import Boot, BootEntry, BootProgram, LoaderMenu, Origin, Unread
 from tests.control_cases import bad, good
-from tests.fact_trees import disk, link
+from tests.fact_trees import disk, file, link
 
 ENTRY = "/loader/entries/debian.conf"
+_BOMB = {f"opt/d{level}/{name}": link(f"/opt/d{level + 1}") for level in range(9) for name in "abcdefgh"}
+_BOMB["opt/d9/x"] = file("x")
 
 
 def program(product: str, *, signed: bool = True, path: str = "/EFI/BOOT/X.EFI") -> BootProgram:
@@ -65,6 +67,9 @@ CASES = (
     good("ZOA-918", boot=boot(programs=(program("linux"),))),
     bad("ZOA-919", "unread:root", unread=(Unread(place="root", problem="it is LUKS"),)),
     good("ZOA-919", unread=()),
+    bad("ZOA-919", "root:links", root=_BOMB),
+    bad("ZOA-919", "initrd:links", initrd=_BOMB),
+    good("ZOA-919", root={path: target for path, target in _BOMB.items() if path < "opt/d3"}),
     *(bad("ZOA-920", "disk:partition table", disk=replace(disk(), table=kind)) for kind in ("hybrid", "mbr", "none")),
     bad("ZOA-920", "disk:boot code", disk=replace(disk(), boot_code=True)),
     bad("ZOA-920", "disk:3:bios-boot", disk=_with_partition(type="bios-boot")),

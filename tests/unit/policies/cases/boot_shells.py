@@ -30,8 +30,20 @@ CASES = (
     good("ZOA-217", command_line="rd.shell=0 systemd.debug_shell=no quiet 3 shell rd.debug"),
     *(
         bad("ZOA-218", f"uki:0:{argument}", command_line=argument)
-        for argument in ("systemd.unit=rescue.target", "rd.systemd.wants=debug-shell.service", "systemd.mask=x.service")
+        for argument in (
+            "systemd.unit=rescue.target",
+            "rd.systemd.wants=debug-shell.service",
+            "systemd.mask=x.service",
+            "2",
+            "3",
+            "4",
+            "5",
+            "--unit=rescue.target",
+            "--crash-shell",
+        )
     ),
+    bad("ZOA-218", "uki:0:--unit=rescue.target", command_line="quiet -- --unit=rescue.target"),
+    good("ZOA-218", command_line="quiet 3=a 6 -s -- -b", parameters={"allowed": ("x",)}),
     good(
         "ZOA-218",
         command_line="systemd.unit=a.target systemd.units=x",

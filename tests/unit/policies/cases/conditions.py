@@ -295,10 +295,48 @@ _INJECTED = (
     *(
         bad(
             "ZOA-404",
-            f"root:x.service:{specifier}/b",
+            f"root:x.service:{place}/b",
             root={f"{_UNITS}/x.service": f"{_RUN.format('/x')}LoadCredential=a:{specifier}/b\n"},
         )
-        for specifier in ("%t", "%S", "%C", "%L", "%T", "%V", "%h", "%d")
+        for specifier, place in (
+            ("%t", "/run"),
+            ("%S", "/var/lib"),
+            ("%C", "/var/cache"),
+            ("%L", "/var/log"),
+            ("%T", "/tmp"),  # noqa: S108 -- what it means
+            ("%V", "/var/tmp"),  # noqa: S108 -- what it means
+            ("%h", "/root"),
+            ("%d", "/run/credentials/x.service"),
+            ("/usr/%w", "/usr/%w"),
+        )
+    ),
+    *(
+        bad("ZOA-423", f"root:{name}:ExecStart:{found}", root={f"{_UNITS}/{name}": _RUN.format(path)})
+        for name, path, found in (
+            ("run.service", "/%p/x", "/run/x"),
+            ("a@run.service", "/%i/x", "/run/x"),
+            ("a@run-x.service", "%f", "/run/x"),
+            ("a-run.service", "/%j/x", "/run/x"),
+            ("a.service", "/%u/x", "/root/x"),
+            ("a@.service", "/%i/x", "/%i/x"),
+            ("a@.service", "%f", "%f"),
+            ("a@.service", "%I", "%I"),
+            ("a.service", "/usr/%m", "/usr/%m"),
+            (r"a@\x25.service", "%I", "%I"),
+            (r"\x25.service", "%J", "%J"),
+            (r"\x25.service", "%P", "%P"),
+        )
+    ),
+    bad(
+        "ZOA-423",
+        "root:x.service:ExecStart:/%%p/x",
+        root={"%p": link("run"), f"{_UNITS}/x.service": _RUN.format("/%%p/x")},
+    ),
+    good(
+        "ZOA-423",
+        root={
+            f"{_UNITS}/a@.service": f"{_RUN.format('/usr/bin/modprobe %i')}ExecStart=/opt/%%p/%p\nExecStop=/opt%E/x\n"
+        },
     ),
     good(
         "ZOA-423",
@@ -536,7 +574,7 @@ _LEAKS = (
             ),
         },
     ),
-    bad("ZOA-807", "root:/var/log/journal/", root={"usr/lib/tmpfiles.d/x.conf": "d /var/log/journal/ 2755 - -\n"}),
+    bad("ZOA-807", "root:/var/log/journal", root={"usr/lib/tmpfiles.d/x.conf": "d /var/log/journal/ 2755 - -\n"}),
     good("ZOA-810", root={"usr/lib/tmpfiles.d/x.conf": "d /run/x u+rwX - -\nd /run/y 9777 - -\n"}),
     bad("ZOA-812", "uki:0:loglevel", command_line="loglevel"),
     good("ZOA-854", root={"etc/machine-id": folder()}),

@@ -51,6 +51,19 @@ CASES = (
         },
         command_line="modules_load=loop quiet=kgdboc",
     ),
+    *(
+        bad(control, "root:/etc/modprobe.d/a.conf:1", root={"etc/modprobe.d/a.conf": f"{line}\n"})
+        for control, line in (
+            ("ZOA-203", "alias pci:v0000* kgdboc"),
+            ("ZOA-203", "softdep loop pre: x post: kgdboc"),
+            ("ZOA-204", "weakdep loop netconsole"),
+            ("ZOA-204", "softdep \\\nloop pre: netconsole"),
+        )
+    ),
+    good(
+        "ZOA-204",
+        root={"etc/modprobe.d/a.conf": "alias netconsole off\nsoftdep netconsole pre: loop\nblacklist netconsole\n"},
+    ),
     bad("ZOA-204", "uki:0:netconsole=@/,@10.0.0.1/", command_line="netconsole=@/,@10.0.0.1/"),
     bad("ZOA-204", "uki:0:netconsole.netconsole=x", command_line="netconsole.netconsole=x"),
     bad("ZOA-204", "uki:0:rd.driver.pre=netconsole", command_line="rd.driver.pre=netconsole"),
@@ -70,7 +83,23 @@ CASES = (
         },
         command_line=_SYSRQ_OFF,
     ),
-    bad("ZOA-205", "root:kernel.sysrq", root={"etc/sysctl.d/a.conf": "kernel/* = 1\n"}, command_line=_SYSRQ_OFF),
+    *(
+        bad("ZOA-205", "root:kernel.sysrq", root={"etc/sysctl.d/a.conf": lines}, command_line=_SYSRQ_OFF)
+        for lines in (
+            "kernel/* = 1\n",
+            "kernel.sysr? = 1\n",
+            "kernel.*sysrq = 1\nkernel.sysr? = 0\n",
+            "kernel.*sysrq = 0\nkernel.sysr? = 1\n",
+            "kernel.sysr[^a] = 1\n",
+            "kernel.\\sysr? = 1\n",
+            "{net,kern{el,}}.sysr[[:alpha:]] = 1\n",
+        )
+    ),
+    *(
+        bad("ZOA-205", "root:kernel.sysrq", "initrd:kernel.sysrq", command_line=line)
+        for line in ("sysctl.kernel.sysrq=0 sysctl/kernel/sysrq=1", "sysctl.kernel.sysrq=1 sysctl.kernel.sysrq=0")
+    ),
+    good("ZOA-205", command_line=_SYSRQ_OFF, root={"etc/sysctl.d/a.conf": "* = 1\nkernel.sysrq? = 1\n*.*.sysrq = 1\n"}),
     bad("ZOA-205", "initrd:kernel.sysrq", root={"etc/sysctl.d/a.conf": "kernel.sysrq = 0\n"}),
     bad("ZOA-205", "uki:0:sysrq_always_enabled", command_line=f"sysrq_always_enabled {_SYSRQ_OFF}"),
     bad(

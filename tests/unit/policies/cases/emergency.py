@@ -96,6 +96,14 @@ CASES = (
         initrd={f"{_UNITS}/emergency.service": _RUN.format("systemctl --force default")},
     ),
     bad("ZOA-214", "root:emergency.service", root={f"{_UNITS}/emergency.service": _RUN.format("systemctl --force")}),
+    bad(
+        "ZOA-214",
+        "root:support.service",
+        root={
+            f"{_UNITS}/emergency.service": f"[Unit]\nWants=support.service\n{_REBOOT}",
+            f"{_UNITS}/support.service": _RUN.format("/usr/bin/support"),
+        },
+    ),
     good(
         "ZOA-214",
         root={
@@ -153,4 +161,33 @@ CASES = (
     ),
     good("ZOA-216", root=_FIRSTBOOT, command_line="systemd.firstboot=no"),
     good("ZOA-216", root={**_FIRSTBOOT, f"{_ETC}/systemd-firstboot.service": link("/dev/null")}),
+    bad(
+        "ZOA-214",
+        "root:b.service",
+        root={
+            "etc/systemd/system/emergency.target": "[Unit]\nRequires=a.target\n",
+            "etc/systemd/system/a.target": "[Unit]\nWants=b.service a.target\n",
+            "etc/systemd/system/b.service": "[Service]\nExecStart=/x\n",
+        },
+    ),
+    *(
+        bad(
+            "ZOA-215",
+            "root:x.service",
+            root={"etc/systemd/system/x.service": f"[Service]\nExecStart=/x\n{line}\n", "etc/t": link("/dev/ttyS0")},
+        )
+        for line in (
+            "StandardInput=file:/./dev/ttyS0",
+            "StandardInput=file://dev/ttyS0",
+            "StandardInput=file:/proc/self/root/dev/ttyS0",
+            "StandardInput=file:/proc/1/task/1/root/dev/ttyS0",
+            "StandardInput=file:/etc/t",
+            'OpenFile="/dev/ttyS0:tty"',
+            "OpenFile=/dev/./ttyS0:tty",
+            "OpenFile=/dev/char/4:64",
+            "OpenFile=/dev/serial/by-id/x",
+        )
+    ),
+    bad("ZOA-215", "root:x.socket", root={"etc/systemd/system/x.socket": "[Socket]\nListenSpecial=/dev//ttyS0\n"}),
+    good("ZOA-215", root={"etc/systemd/system/x.service": "[Service]\nStandardInput=file:/etc/x\nOpenFile=/etc/x\n"}),
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from builder.facts.boot import command_line
+from policies.facts import Boot, BootEntry, Origin
 from tests.control_cases import bad, good
 from tests.fact_trees import esp_file, link, program
 
@@ -8,7 +10,38 @@ _BOTH = ("uki:0:systemd.import_credentials:root", "uki:0:systemd.import_credenti
 _GENERATOR = "usr/lib/systemd/system-generators/systemd-gpt-auto-generator"
 _UNIT = "usr/lib/systemd/system/x.service"
 
+
+def boot_of(arguments: str | None) -> Boot:
+    """One boot entry with this kernel command line."""
+    entry = BootEntry(
+        kind="loader-entry",
+        volume="esp",
+        origin=Origin(path="/loader/entries/a.conf", line=None),
+        title="a",
+        kernel="/vmlinuz",
+        initrds=(),
+        command_line=None if arguments is None else command_line(arguments),
+    )
+    return Boot(programs=(), entries=(entry,), menus=())
+
+
 CASES = (
+    bad(
+        "ZOA-403",
+        "root:t.service:my*",
+        root={
+            "usr/lib/systemd/system/t.service": "[Service]\nExecStart=systemd-tmpfiles\nImportCredential=my*\n",
+            "etc/tmpfiles.d/a.conf": "f+^ /root/.ssh/authorized_keys - - - - mykeys\n",
+        },
+    ),
+    good(
+        "ZOA-403",
+        root={
+            "usr/lib/systemd/system/t.service": "[Service]\nExecStart=systemd-tmpfiles\nImportCredential=my*\n",
+            "etc/tmpfiles.d/a.conf": "f^ /etc/motd - - - - mymotd\nf /root/.ssh/authorized_keys - - - - mykeys\n"
+            "f^ /root/.ssh/authorized_keys - - - - other\n",
+        },
+    ),
     bad("ZOA-401", *_BOTH, command_line="quiet"),
     bad("ZOA-401", *_BOTH, command_line=None),
     bad("ZOA-401", *_BOTH, command_line=f"{_OFF} systemd.import-credentials"),
@@ -16,6 +49,18 @@ CASES = (
     bad("ZOA-401", _BOTH[0], command_line="rd.systemd.import_credentials=no"),
     good("ZOA-401", command_line=f"systemd.import_credentials=yes {_OFF}"),
     good("ZOA-401", command_line="systemd.import-credentials=0"),
+    bad("ZOA-439", "uki:0", command_line="quiet 'systemd.debug_shell'"),
+    bad("ZOA-439", "uki:0", command_line="systemd.debug\\_shell"),
+    bad("ZOA-439", "uki:0", command_line="x\u00e0lockdown=none"),
+    bad("ZOA-439", "esp:/x.addon.efi", esp_files=(esp_file("/x.addon.efi", "addon", "a'b'"),)),
+    *(
+        bad("ZOA-439", "uki:0", command_line=text)
+        for text in ('lock"down"=integrity', 'a="b"c', '"a"b', '"a=b', 'a="b""c"', 'a="b" c"d"', "a\tb")
+    ),
+    good("ZOA-439", command_line='quiet dm-mod.create="a b"'),
+    bad("ZOA-439", "esp:/loader/entries/a.conf", boot=boot_of("quiet 'a'")),
+    good("ZOA-439", command_line=None, esp_files=(esp_file("/x.addon.efi", "addon"),), boot=boot_of(None)),
+    good("ZOA-439", command_line='"a=b c" d="e" "f"'),
     bad("ZOA-402", "uki:0:systemd.set_credential=a:b", command_line="systemd.set_credential=a:b"),
     bad("ZOA-402", "uki:0:rd.systemd.set-credential-binary=a:b", command_line="rd.systemd.set-credential-binary=a:b"),
     bad(
@@ -64,6 +109,10 @@ CASES = (
         command_line="ip=dhcp rd.neednet=1 ds=nocloud",
     ),
     bad("ZOA-412", "uki:0:cloud-config-url=http://x", command_line="cloud-config-url=http://x"),
+    *(
+        bad("ZOA-412", f"uki:0:{text}", command_line=text)
+        for text in ("cloud-init=enabled", "systemd.imds=1", "systemd.imds.import=1")
+    ),
     bad("ZOA-412", "uki:0:root=nfs:10.0.0.1:/x", command_line="root=nfs:10.0.0.1:/x"),
     good("ZOA-412", command_line="root=/dev/vda2 ipv6.disable=1 panic=30 mount=live roothash=ab dsx=1"),
     bad("ZOA-413", f"root:/{_GENERATOR}:0", root={_GENERATOR: program()}, command_line="rd.systemd.gpt_auto=no"),

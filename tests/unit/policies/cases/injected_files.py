@@ -11,7 +11,7 @@ _MASK = {"etc/systemd/system/x.service": link("/dev/null")}
 
 CASES = (
     bad("ZOA-404", "root:x.service:/boot/t", root={_UNIT: "[Service]\nLoadCredential=t:/boot/t\n"}),
-    bad("ZOA-404", "initrd:x.service:%S/t", initrd={_UNIT: "[Service]\nLoadCredentialEncrypted=t:%S/t\n"}),
+    bad("ZOA-404", "initrd:x.service:/var/lib/t", initrd={_UNIT: "[Service]\nLoadCredentialEncrypted=t:%S/t\n"}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/etc/t\nImportCredential=x\nLoadCredential=u:/usr/u\n"}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n"}, parameters={"allowed": ("/run/t",)}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n", **_MASK}),
@@ -19,7 +19,21 @@ CASES = (
     bad("ZOA-421", "initrd:/etc/dhcp/dhclient-exit-hooks.d/x", initrd={"etc/dhcp/dhclient-exit-hooks.d/x": "echo"}),
     good("ZOA-421", root={"usr/share/dhclient-script": "text", "etc/network/if-up.d/readme": "text"}),
     bad("ZOA-423", "root:x.service:ExecStart:/run/x", root={_UNIT: "[Service]\nExecStart=-/run/x --now\n"}),
-    bad("ZOA-423", "initrd:x.service:EnvironmentFile:%t/env", initrd={_UNIT: "[Service]\nEnvironmentFile=-%t/env\n"}),
+    bad(
+        "ZOA-423",
+        "root:x.service:ExtensionDirectories:/run/x",
+        root={_UNIT: "[Service]\nExtensionDirectories=-+/run/x\n"},
+    ),
+    bad("ZOA-423", "root:x.service:ExecStart:/run/x", root={_UNIT: "[Service]\nExecStart=\\x2frun/\\x78\n"}),
+    bad(
+        "ZOA-423",
+        "root:x.service:EnvironmentFile:/sys/firmware/qemu_fw_cfg/by_name/x/raw",
+        "root:x.service:ExecStart:/proc/self/fd/0",
+        root={
+            _UNIT: "[Service]\nExecStart=/proc/self/fd/0\nEnvironmentFile=-/sys/firmware/qemu_fw_cfg/by_name/x/raw\n",
+        },
+    ),
+    bad("ZOA-423", "initrd:x.service:EnvironmentFile:/run/env", initrd={_UNIT: "[Service]\nEnvironmentFile=-%t/env\n"}),
     bad(
         "ZOA-423",
         "root:x.service:ExecStart:/opt/x",
@@ -30,16 +44,73 @@ CASES = (
         "root:x.service:ExecSearchPath:/data/b",
         root={_UNIT: "[Service]\nExecSearchPath=/usr/bin:/data/b\n", "etc/fstab": "/dev/vdb /data ext4 rw 0 0\n"},
     ),
+    *(
+        bad(
+            "ZOA-423",
+            f"root:x.service:EnvironmentFile:{found}",
+            root={_UNIT: f"[Service]\nEnvironmentFile={pattern}\n", "etc/a/b": link("/run/x"), "etc/c": link("/run/c")},
+        )
+        for pattern, found in (
+            ("-/etc/[a]/[b]", "/etc/a/b"),
+            ("/etc/*/d", "/etc/c/d"),
+            ("/[s]rv/x", "/srv/x"),
+            ("/etc/a/b*", "/etc/a/b"),
+        )
+    ),
+    good(
+        "ZOA-423",
+        root={
+            _UNIT: "[Service]\nEnvironmentFile=/etc/?/b\nEnvironmentFile=/opt/*/x\n",
+            "etc/a/b": "",
+            "opt/a": link("/usr"),
+        },
+    ),
+    *(
+        bad(
+            "ZOA-423",
+            f"root:x.service:ExecStart:{place}",
+            root={_UNIT: f"[Service]\nExecStart={program} {words} /usr/bin/y\n", "opt/l": link("/lib/ld-linux.so.2")},
+        )
+        for program, words, place in (
+            ("/lib64/ld-linux-x86-64.so.2", "--library-path /run/x", "/run/x"),
+            ("/lib64/ld-linux-x86-64.so.2", "--library-path /usr/lib:/run/x", "/run/x"),
+            ("/lib64/ld-linux-x86-64.so.2", "--library-path=/usr/lib:/run/x", "/run/x"),
+            ("/usr/lib/ld-2.36.so", "--preload=/run/x.so", "/run/x.so"),
+            ("/opt/l", "--preload '/usr/lib/a.so /run/x.so'", "/run/x.so"),
+            ("/opt/l", "--audit /run/x.so", "/run/x.so"),
+            ("/opt/l", "--audit=/usr/x.so:/run/x.so", "/run/x.so"),
+            ("/usr/bin/env", "/opt/l --library-path=/run/x", "/run/x"),
+            ("/usr/bin/env", "PATH=/usr/bin:/run/x", "/run/x"),
+            ("env", "/run/x", "/run/x"),
+            ("/usr/bin/python3.13", "-u /run/x.py", "/run/x.py"),
+            ("/usr/bin/zsh", "/run/x.py", "/run/x.py"),
+            ("/usr/bin/busybox", "sh /run/x", "/run/x"),
+            ("/usr/sbin/insmod", "/run/x.ko", "/run/x.ko"),
+            ("/usr/sbin/modprobe", "-C /run/x y", "/run/x"),
+            ("/usr/bin/kmod", "load -C /run/x", "/run/x"),
+        )
+    ),
+    good(
+        "ZOA-423",
+        root={
+            _UNIT: "[Service]\nExecStart=/lib64/ld-linux-x86-64.so.2 --library-path /usr:/opt/lib --argv0 a:/run/x y\n"
+            "ExecStart=/usr/bin/env HOME=/run/x --preload=/usr/x.so y\nExecStop=/usr/bin/y --preload /run/x\n"
+        },
+    ),
     good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/usr/bin/x /run/x\nEnvironmentFile=/etc/x\nExecStop=rm\n"}),
     good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/data/x\n", "etc/fstab": "/dev/vdb /data ext4 ro 0 0\n"}),
     good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/run/x\n", **_MASK}),
     bad("ZOA-425", f"root:/{_RULES}:1", root={_RULES: 'KERNEL=="sd*", RUN+="/var/x %k"\n'}),
+    bad("ZOA-425", f"root:/{_RULES}:1", root={_RULES: 'IMPORT{file}="/run/x.env"\n'}),
     bad("ZOA-425", f"initrd:/{_MODPROBE}:1", initrd={_MODPROBE: "install a /usr/bin/x\n"}),
     bad("ZOA-425", f"root:/{_MODPROBE}:2", root={_MODPROBE: "#\nremove a /bin/false; x\n"}),
     good(
         "ZOA-425",
         root={
-            _RULES: 'RUN{builtin}+="/run/x"\nPROGRAM="/usr/x /run"\nENV{SYSTEMD_WANTS}="/run/x"\n',
+            _RULES: (
+                'RUN{builtin}+="/run/x"\nPROGRAM="/usr/x /run"\nENV{SYSTEMD_WANTS}="/run/x"\n'
+                'IMPORT{file}="/etc/x"\nIMPORT{db}="/run/x"\n'
+            ),
             _MODPROBE: "install a /bin/false\noptions b x\n",
         },
     ),
@@ -91,4 +162,78 @@ CASES = (
     ),
     bad("ZOA-430", "root:/usr/a:$ORIGIN/../run", root={"usr/a": program(runpath="$ORIGIN/../run")}),
     good("ZOA-430", root={"usr/a": program(runpath="$ORIGIN/../lib:${ORIGIN}"), "etc/ld.so.preload": file("")}),
+    *(
+        bad(
+            "ZOA-437", f"root:x.service:{key}:/usr/lib/x.raw", root={_UNIT: f"[Service]\nExecStart=/x\n{key}={value}\n"}
+        )
+        for key, value in (
+            ("RootImage", "/usr/lib/x.raw"),
+            ("MountImages", "-/usr/lib/x.raw:/opt:root"),
+            ("ExtensionImages", "/usr/lib/x.raw"),
+        )
+    ),
+    bad(
+        "ZOA-437",
+        "initrd:x.service:MountImages:/a",
+        "initrd:x.service:MountImages:/b",
+        initrd={_UNIT: "[Service]\nMountImages=/a:/c /b:/d\n"},
+    ),
+    good("ZOA-437", root={_UNIT: "[Service]\nRootDirectory=/usr/lib/x\nRootImageOptions=ro\n"}),
+    good("ZOA-437", root={_UNIT: "[Service]\nRootImage=/x.raw\n"}, parameters={"allowed": ("/x.raw",)}),
+    good("ZOA-437", root={_UNIT: "[Service]\nRootImage=/x.raw\n", **_MASK}),
+    bad(
+        "ZOA-425",
+        "root:/etc/udev/rules.d/x.rules:1",
+        root={"etc/udev/rules.d/x.rules": "RUN+=\"'/run/x y' z\"\n"},
+    ),
+    bad(
+        "ZOA-425",
+        "root:/etc/udev/rules.d/x.rules:1",
+        root={"etc/udev/rules.d/x.rules": "PROGRAM==\"'/opt/x'\"\n", "opt/x": link("/run/x")},
+    ),
+    bad(
+        "ZOA-421",
+        "root:/etc/network/if-up.d/x",
+        root={"etc/network/if-up.d": link("/usr/share/s"), "usr/share/s/x": program()},
+    ),
+    bad(
+        "ZOA-427",
+        "root:/usr/lib/binfmt.d/x.conf",
+        root={"usr/lib/binfmt.d": link("/usr/share/b"), "usr/share/b/x.conf": ":x:"},
+    ),
+    bad(
+        "ZOA-428",
+        "root:/etc/systemd/system/x.service",
+        root={"etc/systemd/system": link("/usr/share/u"), "usr/share/u/x.service": link("/run/x.service")},
+    ),
+    *(
+        bad("ZOA-425", "root:/etc/udev/rules.d/a.rules:1", root={"etc/udev/rules.d/a.rules": rule})
+        for rule in (
+            'PROGRAM!="/run/x"',
+            'IMPORT{program}!="/run/x"',
+            r'RUN+=e"\x2frun/x"',
+            r'RUN+=e"\057run/x"',
+            'RUN+="../../../run/x"',
+            'ENV{P}="/run/q", RUN+="$env{P}"',
+            'RUN+="%E{P}/x --now", ENV{P}="/run"',
+            'RUN+="$env{P}", ENV{P}=e"\\x2frun/q"',
+            'RUN+="/usr/bin/env A=b /run/x"',
+            "RUN+=\"'/usr/bin/nice' '/run/x'\"",
+            'IMPORT{file}="/run/x"',
+        )
+    ),
+    *(
+        good("ZOA-425", root={"etc/udev/rules.d/a.rules": rule})
+        for rule in (
+            r'RUN+="\x2frun/x"',
+            'IMPORT{program}="ata_id --export $devnode"',
+            'RUN+="/usr/lib/udev/cat /run/x"',
+            'RUN{builtin}+="$env{P}"',
+            'ENV{SYSTEMD_WANTS}+="$env{P}"',
+            'RUN+=""',
+            'RUN+="$env{Q}", ENV{P}="/run/q"',
+            'RUN+="$env{P}", ENV{P}=="/run/q"',
+            'RUN+="$env{P}", ENV{P}="/usr/lib/q"',
+        )
+    ),
 )

@@ -14,7 +14,60 @@ def _user(name: str = "a", uid: int = 1, gid: int = 1, login: str = "/usr/sbin/n
     return _USER.format(name, uid, gid, login)
 
 
+_SETUP = "usr/lib/systemd/system/t.service"
+
 CASES = (
+    *(
+        bad(
+            "ZOA-505",
+            f"root:/etc/sysusers.d/a.conf:x:{group}",
+            root={"etc/sysusers.d/a.conf": f"{line}\n", "etc/group": "docker:x:55:\n"},
+        )
+        for line, group in (("u x -:sudo", "sudo"), ("u! x 5:55", "docker"))
+    ),
+    good(
+        "ZOA-505",
+        root={
+            "etc/sysusers.d/a.conf": "u x 55\nu docker -:docker\nu y 5:56\ng z -:sudo\n",
+            "etc/group": "docker:x:55:\n",
+        },
+    ),
+    *(
+        bad(
+            "ZOA-522",
+            "root:/etc/tmpfiles.d/a.conf:/root/.ssh/authorized_keys",
+            root={
+                "etc/tmpfiles.d/a.conf": "f^ /root/.ssh/authorized_keys - - - - keys\n",
+                _SETUP: f"[Service]\nExecStartPre=/x\nExecStart=/usr/bin/systemd-tmpfiles --create\n{credential}\n",
+            },
+        )
+        for credential in ("SetCredential=keys:x", "LoadCredential=keys:/usr/share/keys")
+    ),
+    *(
+        good(
+            "ZOA-522",
+            root={
+                "etc/tmpfiles.d/a.conf": "f^ /root/.ssh/authorized_keys - - - - keys\n",
+                _SETUP: f"[Service]\nExecStart={program}\n{credential}\n",
+            },
+        )
+        for program, credential in (
+            ("/usr/bin/systemd-tmpfiles", "ImportCredential=keys"),
+            ("/usr/bin/systemd-tmpfiles", "LoadCredential=keys"),
+            ("/usr/bin/systemd-tmpfiles", "SetCredential=other:x"),
+            ("/usr/bin/other", "SetCredential=keys:x"),
+        )
+    ),
+    bad(
+        "ZOA-522",
+        "root:/etc/tmpfiles.d/a.conf:/root",
+        root={"etc/tmpfiles.d/a.conf": "C /root - - - - /usr/share/r\n", "usr/share/r/.ssh/authorized_keys": "x"},
+    ),
+    *(
+        bad("ZOA-522", "root:/etc/tmpfiles.d/a.conf:/etc/shadow", root={"etc/tmpfiles.d/a.conf": f"{line}\n"})
+        for line in ("z /etc/shadow 0646", "z /etc/shadow - a", "a /etc/shadow - - - - u:a:rw")
+    ),
+    good("ZOA-522", root={"etc/tmpfiles.d/a.conf": "z /etc/shadow 0640 root shadow\nz /etc/hosts 0666\n"}),
     bad("ZOA-502", "root:/etc/passwd:a", root={"etc/passwd": _user(login="/bin/bash"), **_BASH}),
     bad("ZOA-502", "initrd:/etc/passwd:a", initrd={"etc/passwd": _user(login=""), "bin/sh": program()}),
     bad(
@@ -95,5 +148,37 @@ CASES = (
             _TMPFILES: "f^ /root/.ssh/authorized_keys 600 - - - x\nd /root/.ssh 700\nz /etc/shadow 0640\nd /x 2755\n"
             "f /run/x 0755\n"
         },
+    ),
+    bad(
+        "ZOA-518",
+        "root:/etc/userdb/op.user",
+        root={"etc/userdb": link("../usr/share/u"), "usr/share/u/op.user": "{}", "usr/share/ua/x.user": "{}"},
+    ),
+    bad(
+        "ZOA-518",
+        "root:/etc/userdb/op.user",
+        root={
+            "etc/userdb": link("/usr/share/a/b"),
+            "usr/share/a/b": link("../c"),
+            "usr/share/c/op.user": "{}",
+            "usr/share/c/again": link("/usr/share/c"),
+        },
+    ),
+    bad(
+        "ZOA-518",
+        "root:/etc/userdb/op.user",
+        root={"etc": link("usr/e"), "usr/e/userdb": link("/usr/share/u"), "usr/share/u/op.user": "{}"},
+    ),
+    good("ZOA-518", root={"etc/userdb": link("/usr/share/none"), "usr/share/x/op.user": "{}"}),
+    good("ZOA-518", root={"lib": link("usr/lib"), "usr/lib/x/op.user": "{}"}),
+    bad(
+        "ZOA-512",
+        "root:/etc/ssh/shosts.equiv",
+        root={"etc/ssh": link("/usr/share/s"), "usr/share/s/shosts.equiv": "+"},
+    ),
+    bad(
+        "ZOA-511",
+        "root:/root/.ssh/authorized_principals",
+        root={"root/.ssh/authorized_principals": link("/usr/share/p"), "usr/share/p": "x"},
     ),
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from tests.control_cases import Case, bad, good
 from tests.fact_trees import file, folder, link, program
@@ -13,6 +14,10 @@ _CORE = struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 4, 62, 1,
 
 def _argument(control: str, *texts: str) -> tuple[Case, ...]:
     return tuple(bad(control, f"uki:0:{text}", command_line=f"quiet {text}") for text in texts)
+
+
+def _in(area: str, service: str) -> dict[str, Any]:
+    return {area: {f"{_LIB}/x.service": service}}
 
 
 def _journal(text: str) -> dict[str, str]:
@@ -104,6 +109,43 @@ CASES = (
             f"{_LIB}/y.service": "[Service]\nExecStart=/x\nLogsDirectory=journal\n",
         },
     ),
+    *(
+        bad("ZOA-813", f"{area}:x.service:{key}", **_in(area, f"[Service]\n{key}={value}\n"))
+        for area, key, value in (
+            ("root", "StandardOutput", "tty"),
+            ("root", "StandardError", "journal+console"),
+            ("initrd", "StandardOutput", "kmsg+console"),
+            ("root", "StandardOutput", "syslog+console"),
+            ("root", "StandardOutput", "null\nStandardOutput=file:/dev/ttyS0"),
+            ("root", "StandardOutput", "append:/dev/hvc0"),
+            ("root", "StandardError", "truncate:/dev/console"),
+            ("root", "StandardError", "file:/dev/virtio-ports/org.x"),
+            ("root", "StandardError", "file:/dev/vport1p1"),
+            ("root", "StandardError", "file:/dev/pts/0"),
+            ("root", "StandardError", "file:/dev/xvc0"),
+        )
+    ),
+    *(
+        bad("ZOA-813", f"initrd:system.conf:{key}", initrd={"etc/systemd/system.conf": f"[Manager]\n{key}={value}\n"})
+        for key, value in (
+            ("DefaultStandardOutput", "journal+console"),
+            ("DefaultStandardError", "tty"),
+            ("LogTarget", "console"),
+            ("LogTarget", "journal\nLogTarget=console-prefixed"),
+        )
+    ),
+    good(
+        "ZOA-813",
+        root={
+            f"{_LIB}/x.service": "[Service]\nExecStart=/x\nStandardOutput=tty\nStandardOutput=journal\nTTYPath=tty\n",
+            f"{_LIB}/y.service": "[Service]\nExecStart=/x\nStandardOutput=file:/run/tty\n",
+            f"{_LIB}/z.service": "[Service]\nExecStart=/x\nStandardError=tty\n",
+            "etc/systemd/system/z.service": link("/dev/null"),
+            "etc/systemd/system.conf": "[Manager]\nLogTarget=console\nLogTarget=journal\nShowStatus=no\n",
+            "etc/systemd/user.conf": "[Manager]\nDefaultStandardOutput=tty\n",
+        },
+        command_line="systemd.default_standard_output=journal systemd.default_standard_error=null",
+    ),
     good("ZOA-808", root={"etc/systemd/other.conf": "[Other]\nForwardToSyslog=yes\nForwardToSocket=x\n"}),
     good(
         "ZOA-809",
@@ -113,4 +155,15 @@ CASES = (
         },
     ),
     good("ZOA-810", root={"usr/lib/tmpfiles.d/x.conf": "d /run/engine 0755 - - -\nc /run/n 0666 - - - 1:3\n"}),
+    *(
+        bad(
+            "ZOA-813",
+            "root:x.service:StandardOutput",
+            root={"etc/systemd/system/x.service": f"[Service]\nExecStart=/x\nStandardOutput={output}\n"},
+        )
+        for output in ("file:/./dev/ttyS0", "append:/dev/char/4:64", "truncate:/dev/serial/by-id/x")
+    ),
+    good(
+        "ZOA-813", root={"etc/systemd/system/x.service": "[Service]\nExecStart=/x\nStandardOutput=file:/dev/null\n"}
+    ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = (".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".sbat")
 _DEVELOPMENT = OS_RELEASE.replace("production", "development")
+_CONFIG = "usr/lib/modules/6.12.0/config"
 _MODULES = {"usr/lib/modules/6.12.0/modules.builtin": "x\n"}
 
 
@@ -93,4 +94,23 @@ CASES = (
     bad("ZOA-909", "uki:VARIANT_ID", identity=_marked("development")),
     bad("ZOA-909", "uki:VARIANT_ID", identity=_marked(None)),
     good("ZOA-909", identity=_marked("production")),
+    *(
+        bad("ZOA-922", f"{area}:{name}", **{area: {**_MODULES, _CONFIG: f'{name}="x y"\n'}})
+        for area in ("root", "initrd")
+        for name in ("CONFIG_CMDLINE", "CONFIG_INITRAMFS_SOURCE", "CONFIG_BOOT_CONFIG_EMBED_FILE")
+    ),
+    good(
+        "ZOA-922",
+        root={
+            **_MODULES,
+            _CONFIG: '# CONFIG_CMDLINE_BOOL is not set\nCONFIG_CMDLINE=""\nCONFIG_INITRAMFS_SOURCE=""\nCONFIG_X="a"\n',
+        },
+    ),
+    good("ZOA-922", root=_MODULES, initrd={"etc/config": 'CONFIG_CMDLINE="x"\n'}),
+    *(
+        bad("ZOA-923", f"uki:0:{name}", uki=_with((*_SECTIONS, name)))
+        for name in (".dtb", ".dtbauto", ".hwids", ".efifw")
+    ),
+    good("ZOA-923", uki=_with((*_SECTIONS, ".ucode"))),
+    good("ZOA-923", uki=_with((*_SECTIONS, ".dtb")), parameters={"allowed": (".dtb",)}),
 )

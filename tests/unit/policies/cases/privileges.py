@@ -6,6 +6,18 @@ from tests.fact_trees import capability, file, folder, link, program
 _NSS = "etc/nsswitch.conf"
 
 CASES = (
+    *(
+        bad(
+            "ZOA-510",
+            "root:/etc/tmpfiles.d/a.conf:/run/a",
+            root={"etc/tmpfiles.d/a.conf": f"{kind} /run/a - - - - security.capability=0sAQAAAg==\n"},
+        )
+        for kind in ("t", "T+")
+    ),
+    good(
+        "ZOA-510",
+        root={"etc/tmpfiles.d/a.conf": "t /run/a - - - - user.x=y\nf /run/b - - - - security.capability=x\n"},
+    ),
     bad(
         "ZOA-506",
         "root:/usr/bin/sudo",
@@ -101,5 +113,10 @@ CASES = (
     bad("ZOA-526", "initrd:/etc/gshadow-", initrd={"etc/gshadow-": file("", 0o602)}),
     good(
         "ZOA-526", root={"etc/shadow": file("", 0o640, gid=42), "etc/passwd": file("", 0o644), "etc/gshadow": link("x")}
+    ),
+    bad(
+        "ZOA-507",
+        "root:/etc/sudoers.d/x",
+        root={"etc/sudoers.d": link("/usr/share/s"), "usr/share/s/x": "x ALL=(ALL) ALL"},
     ),
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.control_cases import bad, good
-from tests.fact_trees import file, link, program
+from tests.fact_trees import elf, file, link, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,4 +84,9 @@ CASES = (
         },
     ),
     good("ZOA-613", root={"a": program(needed=("libtcl8.6.so",))}, parameters={"allowed": ("/a",)}),
+    bad(
+        "ZOA-613",
+        "root:/usr/lib/x/libx.so",
+        root={"usr/lib/x/libx.so": elf(interpreter=None, soname="libx.so", needed=("libpython3.13.so.1.0",), entry=1)},
+    ),
 )

@@ -137,4 +137,9 @@ CASES = (
     ),
     bad("ZOA-113", "root:package:vsftpd", root={"var/lib/dpkg/status": _DPKG.format("vsftpd")}),
     good("ZOA-113", root={"usr/share/smbd": "a document", "usr/bin/sftp": program()}),
+    bad(
+        "ZOA-111",
+        "root:/etc/inetd.d/x",
+        root={"etc/inetd.d": link("/usr/share/i"), "usr/share/i/x": "x"},
+    ),
 )

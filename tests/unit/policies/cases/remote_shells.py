@@ -104,6 +104,35 @@ CASES = (
     good("ZOA-104", root={_GENERATOR: program(), f"etc/{_GENERATOR.removeprefix('usr/lib/')}": link("/dev/null")}),
     good("ZOA-104", root={"usr/lib/systemd/system-generators/systemd-fstab-generator": program()}),
     good("ZOA-104", root={"usr/share/systemd-ssh-proxy": "a document"}),
+    *(
+        bad(
+            "ZOA-120",
+            f"root:y.socket:443/{protocol}",
+            root={f"{_UNITS}/y.socket": f"[Socket]\n{text}\n"},
+            parameters={"allowed": ("443",)},
+        )
+        for protocol, text in (
+            ("udp", "ListenDatagram=443"),
+            ("seqpacket", "ListenSequentialPacket=443"),
+            ("sctp", "ListenStream=443\nSocketProtocol=mptcp\nSocketProtocol=sctp"),
+        )
+    ),
+    bad(
+        "ZOA-120",
+        "root:b.socket:443",
+        root={f"{_UNITS}/{name}.socket": "[Socket]\nListenStream=443\n" for name in ("a", "b")},
+        parameters={"allowed": ("443",)},
+    ),
+    good(
+        "ZOA-120",
+        root={
+            f"{_UNITS}/a.socket": "[Socket]\nListenStream=443\nListenStream=443\nListenDatagram=443\n",
+            f"{_UNITS}/b.socket": "[Socket]\nListenStream=444\nSocketProtocol=sctp\n",
+            "etc/systemd/system/c.socket": link("/dev/null"),
+            f"{_UNITS}/c.socket": "[Socket]\nListenStream=443\n",
+        },
+        parameters={"allowed": ("443", "443/udp", "444/sctp")},
+    ),
     bad(
         "ZOA-120",
         "initrd:x.socket:2222",
@@ -111,7 +140,17 @@ CASES = (
         root={f"{_UNITS}/x.socket": _SOCKET.format("vsock::22")},
         initrd={f"{_UNITS}/x.socket": _SOCKET.format("2222")},
     ),
+    bad(
+        "ZOA-120",
+        "root:x@.socket:%i",
+        "root:x@22.socket:22",
+        root={
+            f"{_UNITS}/x@.socket": _SOCKET.format("%i"),
+            f"{_UNITS}/sockets.target.wants/x@22.socket": link("../x@.socket"),
+        },
+    ),
     good("ZOA-120", root={f"{_UNITS}/x.socket": _SOCKET.format("/run/x")}),
+    good("ZOA-120", root={f"{_UNITS}/x@.socket": _SOCKET.format("%t/x/%i")}),
     good("ZOA-120", root={f"{_UNITS}/x.socket": _SOCKET.format("8443")}, parameters={"allowed": ("8443",)}),
     good(
         "ZOA-120",

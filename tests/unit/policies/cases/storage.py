@@ -14,6 +14,21 @@ def _tmp(options: str, kind: str = "tmpfs", what: str = "tmpfs") -> dict[str, st
     return {_TMP: _MOUNT.format(what, "/work", kind, options)}
 
 
+_HASH = "0123456789abcdef" * 4
+
+
+def _attach(
+    volume: str,
+    root_hash: str,
+    options: str,
+    start: str = "ExecStart=/usr/lib/systemd/systemd-veritysetup attach",
+) -> dict[str, str]:
+    line = f"{start} {volume} /dev/vdb1 /dev/vdb2 {root_hash} {options}"
+    return {_UNIT.format("weights.service"): f"[Service]\n{line}\n"}
+
+
+_WEIGHTS = _tmp(f"ro,{_SAFE}", "erofs", "/dev/mapper/weights")
+
 CASES = (
     bad("ZOA-707", "root:tmp.mount", root=_tmp("mode=1777,nosuid,nodev")),
     bad("ZOA-707", "initrd:tmp.mount", initrd=_tmp("nosuid,noexec")),
@@ -44,6 +59,52 @@ CASES = (
         root={"etc/fstab": "/dev/mapper/state /var ext4 rw\n"},
         parameters={"encrypted": ("/dev/mapper/state",)},
     ),
+    bad("ZOA-740", "root:tmp.mount", root=_tmp(f"ro,{_SAFE}", "erofs", "/dev/vdb")),
+    bad("ZOA-740", "initrd:tmp.mount", initrd=_tmp("ro", "erofs", "/dev/mapper/weights")),
+    bad("ZOA-740", "root:/etc/fstab:/x", root={"etc/fstab": "PARTUUID=1-2 /x ext4 ro\n"}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("other", _HASH, "panic-on-corruption")}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", "$HASH", "panic-on-corruption")}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", _HASH[:40], "panic-on-corruption")}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", _HASH, "")}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", _HASH, "ignore-zero-blocks")}),
+    bad(
+        "ZOA-740",
+        "root:tmp.mount",
+        root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption,ignore-corruption")},
+    ),
+    *(
+        bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption", start)})
+        for start in (
+            "ExecStop=/usr/lib/systemd/systemd-veritysetup attach",
+            "ExecStart=/usr/lib/systemd/systemd-cryptsetup attach",
+            "ExecStart=/usr/lib/systemd/systemd-veritysetup detach",
+        )
+    ),
+    good("ZOA-740", root={**_WEIGHTS, **_attach("weights", _HASH, "restart-on-corruption")}),
+    bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", _HASH, "ignore-corruption")}),
+    bad(
+        "ZOA-740",
+        "root:tmp.mount",
+        root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption,check-at-most-once")},
+    ),
+    bad(
+        "ZOA-740",
+        "root:tmp.mount",
+        root={
+            **_WEIGHTS,
+            **_attach("weights", _HASH, "panic-on-corruption"),
+            "etc/systemd/system/weights.service": link("/dev/null"),
+        },
+    ),
+    bad(
+        "ZOA-740",
+        "root:tmp.mount",
+        root=_WEIGHTS,
+        initrd=_attach("weights", _HASH, "panic-on-corruption"),
+    ),
+    good("ZOA-740", root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption")}),
+    good("ZOA-740", root=_tmp(_SAFE), initrd={"etc/fstab": "/dev/vdb none swap\n"}),
+    good("ZOA-740", root=_tmp("ro", "erofs", "/dev/vdb"), parameters={"unverified": ("/dev/vdb",)}),
     bad("ZOA-709", "uki:0:systemd.gpt_auto", root=_GENERATOR),
     bad("ZOA-709", "uki:0:systemd.gpt_auto", initrd=_GENERATOR, command_line="systemd.gpt_auto=yes"),
     bad("ZOA-709", "uki:0:systemd.gpt_auto", initrd=_GENERATOR, command_line="systemd.gpt_auto"),
@@ -92,4 +153,33 @@ CASES = (
     bad("ZOA-711", "root:/usr/lib/x", root={"usr/lib/x": file("", uid=998)}),
     good("ZOA-711", root={"tmp": folder(0o1777), "var/lib/x": folder(uid=998), "etc/x": link("/dev/null")}),
     good("ZOA-709", root={"usr/lib/systemd/system-generators/systemd-fstab-generator": program()}),
+    bad("ZOA-743", "root:/usr/lib/m", root={"usr/lib/m": device(0o020000, 1, 1)}),
+    bad("ZOA-743", "initrd:/devices/sda", initrd={"devices/sda": device(0o060000, 8, 0)}),
+    *(
+        bad("ZOA-743", f"root:/usr/lib/tmpfiles.d/x.conf:{path}", root={"usr/lib/tmpfiles.d/x.conf": line})
+        for path, line in (("/run/m", "c /run/m 0666 - - - 1:1\n"), ("/dev/sdz", "b!+ /dev/sdz 0600 - - - 8:0\n"))
+    ),
+    bad(
+        "ZOA-743",
+        "initrd:/usr/lib/tmpfiles.d/x.conf:/run/c",
+        initrd={"usr/lib/tmpfiles.d/x.conf": "c+ /run/c 0600 - - - 5:1\n"},
+    ),
+    good(
+        "ZOA-743",
+        root={
+            "dev/null": device(0o020000, 1, 3),
+            "dev/loop0": device(0o060000, 7, 0),
+            "usr/lib/tmpfiles.d/x.conf": "C /run/c - - - - /usr/share/c\nd /run/b\nz /dev/snd/seq 0660 - audio -\n",
+        },
+    ),
+    good(
+        "ZOA-743",
+        root={"opt/n": device(0o020000, 1, 3), "usr/lib/tmpfiles.d/x.conf": "c /dev/fuse 0666 - - - 10:229\n"},
+        parameters={"allowed": ("/opt/n", "/dev/fuse")},
+    ),
+    bad(
+        "ZOA-710",
+        "root:/etc/repart.d/x.conf",
+        root={"etc/repart.d": link("/usr/share/r"), "usr/share/r/x.conf": "[Partition]"},
+    ),
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from policies.facts import Disk, Partition
 
 _HASH = f"roothash={ROOT_HASH}"
+_ETC = "etc/systemd/system"
 _STOP = "systemd.verity_root_options="
 
 
@@ -50,6 +51,26 @@ CASES = (
     bad("ZOA-703", "uki:0:rd.systemd.verity=off", command_line="rd.systemd.verity=off"),
     bad("ZOA-703", "uki:0:systemd.verity=no", command_line="systemd.verity=no"),
     bad("ZOA-703", "initrd:/etc/veritytab", initrd={"etc/veritytab": "x /dev/sda /dev/sdb -\n"}),
+    *(
+        bad("ZOA-703", f"initrd:{unit}:{text.partition('=')[0]}", initrd={f"{_ETC}/{unit}.d/x.conf": f"[X]\n{text}\n"})
+        for unit, text in (
+            ("sysroot.mount", "What=/dev/vdb"),
+            ("sysroot.mount", "Where=/mnt"),
+            ("sysroot.mount", "Options=rw"),
+            ("-.mount", "Type=tmpfs"),
+            ("systemd-veritysetup@root.service", "ExecStart=/usr/bin/kmod"),
+            ("systemd-veritysetup@root.service", "RootDirectory=/usr/share/x"),
+        )
+    ),
+    bad("ZOA-703", "root:-.mount:Options", root={f"{_ETC}/mount.d/x.conf": "[Mount]\nOptions=rw\n"}),
+    good(
+        "ZOA-703",
+        initrd={
+            f"{_ETC}/systemd-veritysetup@root.service.d/x.conf": "[Unit]\nAfter=x.service\n",
+            f"{_ETC}/var.mount": "[Mount]\nWhat=/dev/vdb\nWhere=/var\n",
+            f"{_ETC}/var.mount.d/x.conf": "[Mount]\nOptions=nosuid\n",
+        },
+    ),
     good("ZOA-703", command_line=f"{_HASH} ro systemd.verity=yes", root={"usr/share/doc/veritytab": ""}),
     bad("ZOA-704", "uki:0:systemd.verity_root_options", command_line="quiet"),
     bad("ZOA-704", f"uki:0:{_STOP}ignore-corruption", command_line=f"{_STOP}ignore-corruption"),

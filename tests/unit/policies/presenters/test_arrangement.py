@@ -37,6 +37,21 @@ def test_a_crash_comes_before_a_failure_of_the_same_severity() -> None:
     assert [item.control for item in by_door(results)[0].results] == ["ZOA-202", "ZOA-201"]
 
 
+def test_that_the_image_could_not_be_read_comes_before_all_that_failed_for_it() -> None:
+    doors = by_door(
+        [
+            result("ZOA-101", "remote-shells", "critical", "crashed"),
+            result("ZOA-901", "measured-boot", "critical", "failed"),
+            result("ZOA-919", "measured-boot", "critical", "failed"),
+        ]
+    )
+    assert [[item.control for item in door.results] for door in doors] == [["ZOA-919", "ZOA-901"], ["ZOA-101"]]
+    (door,) = by_door(
+        [result("ZOA-919", "measured-boot", "high", "passed"), result("ZOA-901", "measured-boot", "low", "passed")]
+    )
+    assert [item.control for item in door.results] == ["ZOA-919", "ZOA-901"]
+
+
 def test_outcomes_that_are_not_there_are_not_counted() -> None:
     assert count(good().results) == {"passed": 1}
     assert sum(count(mixed().results).values()) == 8

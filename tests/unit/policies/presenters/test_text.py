@@ -13,13 +13,13 @@ def test_the_text_is_the_golden_one() -> None:
 
 
 def test_a_yes_is_one_line() -> None:
-    assert text(good()) == "yes: node 1.2.3, 1 control: 1 passed"
+    assert text(good()) == "yes: node 1.2.3, 1 control of zero-operator-access: 1 passed"
 
 
 def test_problems_come_first_and_the_verdict_last() -> None:
     lines = text(mixed()).splitlines()
     assert lines[0].startswith("problem: the waiver of ZOA-102 ")
-    assert lines[-1].startswith("no: node 1.2.3, 8 controls: ")
+    assert lines[-1].startswith("no: node 1.2.3, 8 controls of zero-operator-access: ")
 
 
 def test_no_name_in_an_image_makes_a_line_of_its_own_or_steers_the_terminal() -> None:

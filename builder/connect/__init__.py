@@ -1,0 +1,1 @@
+"""Speaking to a node that was appraised, and to no other."""

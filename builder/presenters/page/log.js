@@ -1,0 +1,3 @@
+
+// The newest releases are at the right of the picture.
+document.querySelectorAll(".picture").forEach((picture) => { picture.scrollLeft = picture.scrollWidth; });

@@ -1,0 +1,3 @@
+module bedplate.dev/engine-watch
+
+go 1.24

@@ -1,0 +1,68 @@
+"""Tools that a unit or a rule of udev runs, and that change what the machine is made of."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from policies.controls._products import words
+from policies.controls._writable import is_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policies.facts import Area
+
+# What mounts, maps, binds, starts another kernel or root, or makes units.
+_ALWAYS: Final = words(
+    "mount umount mount.fuse systemd-mount systemd-umount pivot_root switch_root kexec losetup veritysetup cryptsetup "
+    "integritysetup systemd-cryptsetup systemd-run run0 systemd-nspawn systemd-dissect "
+    "systemd-socket-activate systemd-executor systemd-stdio-bridge machinectl portablectl busctl dbus-send "
+    "gdbus ldconfig nvme nbd-client iscsiadm"
+)
+_SYSTEMCTL_VERBS: Final = words(
+    "start stop restart try-restart reload isolate poweroff reboot halt kill reset-failed is-active is-failed show"
+)
+_SYSTEMCTL_OPTIONS: Final = words("--force -f --no-block --quiet -q --no-wall --job-mode=replace-irreversibly")
+_SWITCHES: Final = (["switch-root"], ["switch-root", "/sysroot"])
+_UDEVADM_VERBS: Final = words("info settle trigger wait")
+_UDEVADM_CONTROL: Final = words("control --exit -e --reload -R --ping")
+_DMSETUP_VERBS: Final = words("info udevflags udevcomplete splitname status")
+# Other programs that the same file is under these names.
+_OTHERS: Final = {"systemd-udevd": "udevadm", "reboot": "systemctl", "poweroff": "systemctl", "halt": "systemctl"}
+# `systemd-veritysetup attach VOLUME DATA HASHES ROOTHASH OPTIONS` opens nothing but what the image vouches for; how it
+# meets corruption, the mounts are judged by.
+_ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_USER_MANAGERS: Final = ("user@", "capsule@")
+
+
+def meddling_tool(area: Area, command: Sequence[str], unit: str = "") -> str | None:
+    """The tool of a command, also behind a program that runs others, by which it changes more than its own state.
+
+    A tool is what its links lead to. ``unit`` is the name of the unit whose command it is.
+    """
+    for position, word in enumerate(command if is_runner(area, "".join(command[:1])) else command[:1]):
+        called, name = (path.rpartition("/")[2] for path in (word, area.real(word) or word))
+        for tool in (called, *([] if _OTHERS.get(called) == name else [name])):
+            if _changes(tool, list(command[position + 1 :]), unit):
+                return tool
+    return None
+
+
+def _changes(name: str, arguments: list[str], unit: str) -> bool:
+    plain = [argument for argument in arguments if not argument.startswith("-")]
+    verb = "".join(plain[:1])
+    match name:
+        case "systemctl":
+            options = {argument for argument in arguments if argument.startswith("-")}
+            is_plain = verb in _SYSTEMCTL_VERBS and not any("/" in argument for argument in plain)
+            return not options <= _SYSTEMCTL_OPTIONS or not (is_plain or plain in _SWITCHES)
+        case "udevadm":
+            return verb not in _UDEVADM_VERBS and not (verb == "control" and _UDEVADM_CONTROL.issuperset(arguments))
+        case "dmsetup":
+            return verb not in _DMSETUP_VERBS
+        case "systemd-veritysetup":
+            return not (verb == "detach" or (verb == "attach" and _ROOT_HASH.fullmatch("".join(plain[4:5]))))
+        case "systemd":
+            return not unit.startswith(_USER_MANAGERS)
+    return name in _ALWAYS

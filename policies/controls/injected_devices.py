@@ -1,0 +1,121 @@
+"""Door "injected configuration": what udev and modprobe run and read when devices and modules turn up."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from policies.control import Door, Severity, control
+from policies.controls._writable import given_to_run, is_writable
+from policies.finding import about_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.control import Parameters
+    from policies.facts import Area, Facts, UdevProgram
+    from policies.finding import Finding
+
+_CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
+# udev(7): words are separated by spaces, single quotes keep one together; a program without a slash at the beginning
+# is one of udev's own.
+_UDEV_WORD: Final = re.compile(r"'[^']*'|[^ ]+")
+_UDEV_PROGRAMS: Final = "/usr/lib/udev"
+_UDEV_VARIABLE: Final = re.compile(r"(?:\$env|%E)\{([^}]+)\}")
+# udev(7), "String substitutions", that stand for what a variable, a device or a program says.
+_SUBSTITUTED: Final = re.compile(r"\$(?:env|attr|result)|%[Esc]")
+_RUNNING: Final = frozenset({"RUN", "RUN{program}", "PROGRAM", "IMPORT{program}", "IMPORT{file}"})
+# Programs that udev and dmsetup bring along: what they print is known.
+_IMPORTERS: Final = frozenset(
+    {"ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id"}
+)
+_NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false", "true", "false"})
+
+
+@control(
+    "ZOA-425",
+    door=Door.INJECTED_CONFIGURATION,
+    severity=Severity.HIGH,
+    title="udev and modprobe run and read nothing in a writable place, and modprobe runs nothing at all",
+    references=_CHANGE_CONTROL,
+)
+def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: programs of udev rules in root and initrd, what env, ld.so and the like are given to run in them,
+    and files whose variables they import do not lie in a writable place, nor what rules or such files put into a
+    variable by which they are named; nothing else decides what is run: no attribute of a device, no result of a
+    program, no argument of the kernel; install and remove lines of modprobe.d run nothing but true and false.
+
+    Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then.
+
+    Example: install dccp /var/lib/x.
+
+    Fix: remove the rule; to forbid a module, use install MODULE /bin/false.
+
+    Known limits: commands that a shell line of a rule calls in turn are not seen, nor are variables of the hardware
+    database. Programs of udev and dmsetup that print variables are believed to print their own.
+    """
+    for area in facts.areas:
+        for rule in area.configuration.udev_programs:
+            for path in _run_by(area, rule):
+                if is_writable(area, path):
+                    yield about_name(area, str(rule.origin), f"makes udev run or read {path}", (rule.origin, rule.rule))
+                    break
+            source = _decided_by(area, rule)
+            if source is not None:
+                yield about_name(area, str(rule.origin), f"makes udev run what {source} says", (rule.origin, rule.rule))
+        for line in area.configuration.modprobe:
+            if line.directive in {"install", "remove"} and line.rest.strip() not in _NO_COMMAND:
+                value = f"{line.directive} {line.module} {line.rest}"
+                yield about_name(area, str(line.origin), "makes modprobe run a command", (line.origin, value))
+
+
+def _run_by(area: Area, rule: UdevProgram) -> Iterator[str]:
+    """The paths that a rule of udev runs or reads, also those that it gives to a program to run.
+
+    A variable stands for all that rules of the area, and files that they import, put into it.
+    """
+    if rule.key not in _RUNNING:
+        return
+    unquoted = rule.command.lstrip("'")
+    variable = _UDEV_VARIABLE.match(unquoted)
+    commands = [rule.command]
+    if variable is not None:
+        settings = area.configuration.udev_settings
+        values = [item.value for item in settings if item.key == f"ENV{{{variable[1]}}}"]
+        commands = [value + unquoted[variable.end() :] for value in values]
+    for command in commands:
+        words = [word.strip("'") for word in _UDEV_WORD.findall(command)]
+        for program in words[:1]:
+            path = program if program.startswith("/") else f"{_UDEV_PROGRAMS}/{program}"
+            yield path
+            yield from given_to_run(area, path, words[1:])
+
+
+def _decided_by(area: Area, rule: UdevProgram) -> str | None:
+    """What decides which program a rule runs, where neither rules nor files that they import do; None if they do."""
+    if rule.key not in _RUNNING:
+        return None
+    words = [word.strip("'") for word in _UDEV_WORD.findall(rule.command)]
+    program = "".join(words[:1])
+    variable = _UDEV_VARIABLE.match(program)
+    rest = program[variable.end() :] if variable else program
+    if _is_substituted(rest):
+        return program
+    for word in given_to_run(area, program, words[1:]):
+        if _SUBSTITUTED.match(word):
+            return word
+    if variable is None:
+        return None
+    for other in area.configuration.udev_programs:
+        named = other.command.partition(" ")[0].strip("'").rpartition("/")[2]
+        is_named = other.key == "IMPORT{cmdline}" and other.command == variable[1]
+        if is_named or (other.key == "IMPORT{program}" and named not in _IMPORTERS):
+            return f"{other.key}={other.command}"
+    return None
+
+
+def _is_substituted(text: str) -> bool:
+    return _SUBSTITUTED.search(text.replace("$$", "").replace("%%", "")) is not None
+
+
+CONTROLS = (no_injected_device_program,)

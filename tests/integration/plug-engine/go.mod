@@ -1,0 +1,3 @@
+module bedplate.dev/plug-engine
+
+go 1.24

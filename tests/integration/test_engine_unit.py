@@ -1,0 +1,69 @@
+"""The units of engine and gateway as systemd's own judge sees them, and the program that watches the engine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.gateway import build, go, run
+
+if TYPE_CHECKING:
+    from builder.mkosi.toolchain import Toolchain
+
+pytestmark = pytest.mark.integration
+
+IMAGE = Path(__file__).parents[2] / "images/inference-node"
+UNITS = IMAGE / "files/usr/lib/systemd/system"
+UNIT = UNITS / "engine.service"
+WATCH = IMAGE / "engine-watch"
+MOST_EXPOSED = 1.5
+
+
+def exposure(toolchain: Toolchain, unit: Path) -> float:
+    argv = ("systemd-analyze", "security", "--offline=yes", "--no-pager", str(unit))
+    shown = subprocess.run(
+        toolchain.command(argv, readable=[unit.parent]), capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    found = re.search(rf"Overall exposure level for {unit.name}: (\d+\.\d+)", shown)
+    assert found is not None, shown
+    return float(found[1])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["engine.service", "gateway.service"])
+def test_a_service_is_exposed_to_next_to_nothing(toolchain: Toolchain, name: str) -> None:
+    assert exposure(toolchain, UNITS / name) <= MOST_EXPOSED
+
+
+@pytest.mark.oracle
+def test_the_judge_would_see_a_sandbox_that_is_left_out(toolchain: Toolchain, tmp_path: Path) -> None:
+    words = ("Private", "Protect", "Restrict", "SystemCall", "Capability", "DynamicUser")
+    lines = [line for line in UNIT.read_text().splitlines() if not line.startswith(words)]
+    (tmp_path / "engine.service").write_text("\n".join(lines))
+    assert exposure(toolchain, tmp_path / "engine.service") > MOST_EXPOSED
+
+
+def test_the_watching_program_is_formatted(go_tools: Toolchain) -> None:
+    assert run(go_tools.command(("gofmt", "-l", str(WATCH)), readable=[WATCH]), 60) == ""
+
+
+def test_vet_has_no_complaint_of_it(go_tools: Toolchain) -> None:
+    run(go(go_tools, "vet", "./...", source=WATCH), 600)
+
+
+def test_its_tests_pass_and_nothing_races(go_tools: Toolchain) -> None:
+    printed = run(go(go_tools, "test", "-race", "-count=1", "./...", source=WATCH, race=True), 900)
+    assert printed.startswith("ok ")
+
+
+def test_it_is_static_and_comes_out_the_same_twice(go_tools: Toolchain, tmp_path: Path) -> None:
+    programs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        programs.append(build(go_tools, tmp_path / name, source=WATCH).read_bytes())
+    assert programs[0] == programs[1]
+    assert b"/ld-linux-x86-64.so" not in programs[0]

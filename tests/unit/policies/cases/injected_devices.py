@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from tests.control_cases import bad, good
+from tests.fact_trees import link
+
+_RULES = "usr/lib/udev/rules.d/x.rules"
+_FILE = "usr/lib/x.env"
+_OWN = ("ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id")
+
+CASES = (
+    *(
+        bad("ZOA-425", f"root:/{_RULES}:1", root={_RULES: f"{rule}\n"})
+        for rule in (
+            'RUN+="$result"',
+            'RUN{program}+="%c{1} x"',
+            'PROGRAM=="$attr{x}"',
+            'IMPORT{program}="/usr/lib/%s{x}"',
+            'IMPORT{file}="/usr/lib/$env{x}/$env{y}"',
+            'RUN+="/usr/lib/../../$env{P}"',
+            'RUN+="$env{P}/$env{Q}"',
+            'RUN+="/usr/$$%c"',
+            'RUN+="/usr/bin/env $env{P}"',
+            'RUN+="/usr/bin/nice -n 5 %E{P}"',
+            'RUN+="\'$env{P}\' x", ENV{P}="/run/q"',
+        )
+    ),
+    bad(
+        "ZOA-425",
+        f"root:/{_RULES}:2",
+        root={_RULES: 'IMPORT{cmdline}="P"\nRUN+="$env{P}"\n'},
+    ),
+    bad(
+        "ZOA-425",
+        f"initrd:/{_RULES}:2",
+        initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z"\nRUN+="$env{P}/x y"\n'},
+    ),
+    *(
+        bad(
+            "ZOA-425",
+            f"root:/{_RULES}:2",
+            root={_RULES: f'{rule}\nRUN+="$env{{P}}"\n', _FILE: held, "opt/l": link(f"/{_FILE}")},
+        )
+        for rule, held in (
+            (f'IMPORT{{file}}="/{_FILE}"', "A=/usr/a\n P = '/run/x'\n"),
+            (r'IMPORT{file}!=e"/opt\x2fl"', 'P="/run/x"\n'),
+        )
+    ),
+    good(
+        "ZOA-425",
+        root={
+            _RULES: 'ENV{REMOVE_CMD}!="", RUN+="$env{REMOVE_CMD}"\nIMPORT{cmdline}="nomodeset"\n'
+            'RUN{builtin}+="$result"\n'
+            'IMPORT{program}="\'/usr/lib/udev/ata_id\' --export"\nPROGRAM="REMOVE_CMD"\nRUN+="/usr/%%c"\n'
+            + "".join(f'IMPORT{{program}}="/usr/lib/udev/{name} $env{{x}}"\n' for name in _OWN)
+            + f'IMPORT{{file}}="/{_FILE}"\nRUN+="/usr/bin/y $env{{x}}"\nRUN+="$$env %%c"\nRUN+="/usr/%k/$name"\n',
+            _FILE: "#REMOVE_CMD=/run/x\nREMOVE_CMD\nA=/run/x\n",
+        },
+    ),
+    good("ZOA-425", root={_RULES: 'IMPORT{program}="/usr/bin/y"\nIMPORT{cmdline}="P"\nRUN+="/usr/bin/y $env{P}"\n'}),
+)
