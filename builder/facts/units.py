@@ -68,6 +68,7 @@ def read_unit(files: UnitFiles, name: str) -> Unit:
         instance=instance,
         enabled_by=tuple(sorted(_enabling(files, name, aliases))),
         settings=held,
+        resets=tuple(item for item in read if not item.value and item.key not in _NEVER_RESET),
         file_variables=from_files,
         edges=() if masked_by else (*_edges(files, name, aliases, held), *_asked_for(programs)),
         programs=programs,

@@ -38,5 +38,5 @@ class Setting(Fact, frozen=True, kw_only=True):
 
     section: Annotated[str, about("Section name without brackets.")]
     key: Annotated[str, about("Key as it is spelled.")]
-    value: Annotated[str, about("Value, continued lines joined; never empty, an empty assignment resets the list.")]
+    value: Annotated[str, about("Value, continued lines joined; empty only in the resets of a unit.")]
     origin: Annotated[Origin, about("File and line of the assignment.")]

@@ -73,6 +73,9 @@ class Unit(Fact, frozen=True, kw_only=True):
         tuple[Setting, ...],
         about("Assignments that hold, in order; specifiers that are known from the image expanded."),
     ]
+    resets: Annotated[
+        tuple[Setting, ...], about("Empty assignments, which took back what was assigned to their key before.")
+    ]
     file_variables: Annotated[
         tuple[Setting, ...],
         about("Variables in the files of the image that EnvironmentFile= names; their section is empty."),

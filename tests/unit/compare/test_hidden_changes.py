@@ -188,7 +188,7 @@ def socket(*settings: tuple[str, str]) -> Unit:
     return Unit(
         name="x.socket", type="socket", path=place.path, shadowed=(), drop_ins=(), masked_by=None, aliases=(),
         template=False, instance=None, enabled_by=(), edges=(), programs=(), listens=(), credentials=(),
-        pulled_in_by=("sockets.target",), file_variables=(),
+        pulled_in_by=("sockets.target",), file_variables=(), resets=(),
         settings=tuple(Setting(section="Socket", key=key, value=value, origin=place) for key, value in settings),
     )  # fmt: skip
 
