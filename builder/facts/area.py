@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.facts.accounts import accounts
-from builder.facts.configuration import configuration, udev_programs
+from builder.facts.configuration import configuration
 from builder.facts.contents import read_contents
 from builder.facts.covered import covered_files, uncovered
 from builder.facts.files import files, packages
@@ -14,6 +14,7 @@ from builder.facts.passed_over import passed_over
 from builder.facts.rights import rights
 from builder.facts.syntax import MAX_CONFIGURATION, variables
 from builder.facts.systemd import systemd
+from builder.facts.udev_rules import udev_programs
 from policies.facts import Area, AreaName, Edge
 
 if TYPE_CHECKING:

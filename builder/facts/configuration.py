@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from builder.facts.bus import service_folders
 from builder.facts.pam import pam
 from builder.facts.polkit import polkit_files
-from builder.facts.syntax import SPACE, drop_ins, fields, fstab_lines, kmod_lines, ordered, udev_lines
+from builder.facts.syntax import SPACE, drop_ins, fields, fstab_lines, kmod_lines, ordered
 from builder.facts.text import commented, settings, statements
+from builder.facts.udev_rules import udev_programs, udev_settings
 from builder.facts.unit_values import extract_word, path_of, split
 from policies.facts import (
     Configuration,
@@ -26,8 +27,6 @@ from policies.facts import (
     SysctlSetting,
     SysusersEntry,
     TmpfilesEntry,
-    UdevProgram,
-    UdevSetting,
 )
 from policies.facts.paths import chase
 
@@ -38,16 +37,6 @@ if TYPE_CHECKING:
     from builder.facts.tree import FileTree
     from policies.facts import Systemd
 
-_UDEV_PROGRAM: Final = re.compile(
-    r"(RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|file|cmdline)\}|ENV\{SYSTEMD_WANTS\})"
-    r'\s*(?:[+:!]?=|==)\s*(e?)"((?:[^"\\]|\\.)*)"'
-)
-# udev(7): what a string that begins with e" may spell a letter as.
-_UDEV_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|([0-3][0-7]{2}))")
-_UDEV_SETTING: Final = re.compile(
-    r'\b((?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE)\s*[+:]?=(?!=)\s*(e?)"((?:[^"\\]|\\.)*)"'
-)
-_BLANK_OR_QUOTE: Final = f"{SPACE}\"'"
 _TMPFILES_FIELDS: Final = 7
 _TMPFILES_SPECIFIER: Final = re.compile("%(.)")
 _TMPFILES_DIRECTORIES: Final = {
@@ -73,7 +62,7 @@ def configuration(tree: FileTree, systemd: Systemd) -> Configuration:
         modules_load=tuple(_modules_load(tree)),
         modprobe=tuple(_modprobe(tree)),
         udev_programs=udev_programs(tree),
-        udev_settings=tuple(_udev_settings(tree)),
+        udev_settings=tuple(udev_settings(tree)),
         tmpfiles=_tmpfiles(tree),
         sysusers=tuple(_sysusers(tree)),
         pam=pam(tree),
@@ -127,40 +116,6 @@ def _modprobe(tree: FileTree) -> Iterator[ModprobeDirective]:
         for origin, text in statements(tree, path, kmod_lines):
             directive, module, rest = (*text.split(None, 2), "", "")[:3]
             yield ModprobeDirective(directive=directive, module=module, rest=rest, origin=origin)
-
-
-def udev_programs(tree: FileTree) -> tuple[UdevProgram, ...]:
-    """The rules of udev that run a program, read a file or ask systemd for a unit."""
-    return tuple(
-        UdevProgram(key=key, command=_unescaped(command) if mark else command, rule=text, origin=origin)
-        for path in drop_ins(tree, "udev/rules.d", ".rules")
-        for origin, text in statements(tree, path, udev_lines)
-        for key, mark, command in _UDEV_PROGRAM.findall(text)
-    )
-
-
-def _unescaped(text: str) -> str:
-    return _UDEV_ESCAPE.sub(lambda match: chr(int(match[1], 16) if match[1] else int(match[2], 8)), text)
-
-
-def _udev_settings(tree: FileTree) -> Iterator[UdevSetting]:
-    for path in drop_ins(tree, "udev/rules.d", ".rules"):
-        for origin, text in statements(tree, path, udev_lines):
-            for key, mark, value in _UDEV_SETTING.findall(text):
-                yield UdevSetting(key=key, value=_unescaped(value) if mark else value, rule=text, origin=origin)
-            for key, mark, value in _UDEV_PROGRAM.findall(text):
-                if key == "IMPORT{file}":
-                    yield from _imported(tree, _unescaped(value) if mark else value, text)
-
-
-def _imported(tree: FileTree, path: str, rule: str) -> Iterator[UdevSetting]:
-    """The variables in a file of the image that a rule imports (udev(7), IMPORT{file})."""
-    for origin, text in statements(tree, path):
-        key, equals, value = text.partition("=")
-        if equals:
-            yield UdevSetting(
-                key=f"ENV{{{key.strip(SPACE)}}}", value=value.strip(_BLANK_OR_QUOTE), rule=rule, origin=origin
-            )
 
 
 def _tmpfiles(tree: FileTree) -> tuple[TmpfilesEntry, ...]:

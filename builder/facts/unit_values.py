@@ -19,6 +19,7 @@ _ESCAPE: Final = re.compile(
     r"x(?P<hex>[0-9a-fA-F]{2})|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8})|(?P<octal>[0-3][0-7]{2})"
     r"|(?P<letter>[abfnrtv\\\"'s])"
 )
+_ESCAPES: Final = re.compile(rf"\\(?:{_ESCAPE.pattern}|(?P<other>.))", re.DOTALL)
 _LETTERS: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", '"': '"', "'": "'", "s": " ",
@@ -127,6 +128,11 @@ def extract_word(value: str, position: int, *, escapes: bool = True) -> tuple[st
         else:
             word.append(character)
     return ("".join(word) if begun else None), position
+
+
+def unescaped(text: str) -> str:
+    """A text with its escapes spelled out; what is no escape stays as it is."""
+    return _ESCAPES.sub(lambda match: _spelled(match) if match["other"] is None else match[0], text)
 
 
 def _spelled(match: re.Match[str]) -> str:

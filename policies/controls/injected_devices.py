@@ -29,6 +29,8 @@ _RUNNING: Final = frozenset({"RUN", "RUN{program}", "PROGRAM", "IMPORT{program}"
 _IMPORTERS: Final = frozenset(
     {"ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id"}
 )
+# What a rule of systemd runs if it is set, which nothing does but another rule.
+_UNSET: Final = "REMOVE_CMD"
 _NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false", "true", "false"})
 
 
@@ -40,10 +42,11 @@ _NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/us
     references=_CHANGE_CONTROL,
 )
 def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: programs of udev rules in root and initrd, what env, ld.so and the like are given to run in them,
-    and files whose variables they import do not lie in a writable place, nor what rules or such files put into a
-    variable by which they are named; nothing else decides what is run: no attribute of a device, no result of a
-    program, no argument of the kernel; install and remove lines of modprobe.d run nothing but true and false.
+    """What it checks: programs of udev rules in root and initrd, what env, ld.so and the like are given to run in
+    them, and files whose variables they import do not lie in a writable place, nor what rules or such files put
+    into a variable by which they are named; nothing else decides what is run: no attribute of a device, no variable
+    that no rule sets, no result of a program, no argument of the kernel; install and remove lines of modprobe.d run
+    nothing but true and false.
 
     Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then.
 
@@ -51,8 +54,9 @@ def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterato
 
     Fix: remove the rule; to forbid a module, use install MODULE /bin/false.
 
-    Known limits: commands that a shell line of a rule calls in turn are not seen, nor are variables of the hardware
-    database. Programs of udev and dmsetup that print variables are believed to print their own.
+    Known limits: commands that a shell line of a rule calls in turn are not seen, nor what the hardware database
+    puts into variables that rules set, too, or into REMOVE_CMD and SYSTEMD_WANTS. Programs of udev and dmsetup that
+    print variables are believed to print their own.
     """
     for area in facts.areas:
         for rule in area.configuration.udev_programs:
@@ -111,7 +115,8 @@ def _decided_by(area: Area, rule: UdevProgram) -> str | None:
         is_named = other.key == "IMPORT{cmdline}" and other.command == variable[1]
         if is_named or (other.key == "IMPORT{program}" and named not in _IMPORTERS):
             return f"{other.key}={other.command}"
-    return None
+    is_set = any(item.key == f"ENV{{{variable[1]}}}" for item in area.configuration.udev_settings)
+    return None if is_set or variable[1] == _UNSET else program
 
 
 def _is_substituted(text: str) -> bool:

@@ -81,7 +81,7 @@ def test_udev_rules_that_write_something_are_found() -> None:
     found = area(tree({**UNITS, "usr/lib/udev/rules.d/1.rules": rules}), "root", Gaps()).configuration
     assert [(item.key, item.value, item.origin.line) for item in found.udev_settings] == [
         ("SYSCTL{kernel.sysrq}", "1", 1),
-        ("ATTR{../power/control}", 'a \\" b', 1),
+        ("ATTR{../power/control}", 'a " b', 1),
     ]
     assert [(item.key, item.command) for item in found.udev_programs] == [("IMPORT{file}", "/run/f")]
 
@@ -190,9 +190,30 @@ def test_stacks_that_lie_elsewhere_are_read_where_a_rule_names_them() -> None:
 
 
 def test_only_escapes_of_marked_strings_of_udev_are_decoded() -> None:
-    rules = r"""RUN+=e"\x2fa\057b", RUN+="\x2fc" """
+    rules = r"""RUN+=e"\x2fa\057b", RUN+="\x2fc", RUN=ie"/\u0064\s\q" """
     found = read({"etc/udev/rules.d/a.rules": rules}).udev_programs
-    assert [item.command for item in found] == ["/a/b", r"\x2fc"]
+    assert [item.command for item in found] == ["/a/b", r"\x2fc", r"/d \q"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ('ENV{A}="RUN=", RUN+="/x"', [("RUN", "/x")]),
+        (r'ENV{A}="\\", RUN+="/x"' + '", RUN+="/y"', []),
+        (r'ENV{A}="\\", RUN+=", RUN+="/x"', [("RUN", "/x")]),
+        (r'RUN+="/x \"y\" \\"', []),
+        (r'RUN+="/x \"y\" z"', [("RUN", '/x "y" z')]),
+        ('GOTO="end",,RUN+="/x"LABEL="end"', [("RUN", "/x")]),
+        ('RUN {program}+="/x"', []),
+        ('RUN{program} += i"/x" RUN ei"/y"', [("RUN{program}", "/x")]),
+        ('RUN=ee"/x"', []),
+        ('RUN-="/x", XRUN="/y", RUN{other}="/z", IMPORT{db}="A"', []),
+        ('PROGRAM!="/x", IMPORT{program}:="/y"', [("PROGRAM", "/x"), ("IMPORT{program}", "/y")]),
+    ],
+)
+def test_rules_of_udev_are_read_pair_by_pair(rules: str, expected: list[tuple[str, str]]) -> None:
+    found = read({"etc/udev/rules.d/a.rules": rules}).udev_programs
+    assert [(item.key, item.command) for item in found] == expected
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,21 @@ CASES = (
             'RUN+="/usr/bin/env $env{P}"',
             'RUN+="/usr/bin/nice -n 5 %E{P}"',
             'RUN+="\'$env{P}\' x", ENV{P}="/run/q"',
+            'RUN+="$env{HID_UNIQ}"',
+            'ENV{A}="RUN=", RUN+="/run/x"',
+            r'RUN+=e"/r\u0075n/x"',
+            r'IMPORT{program}=ie"/\162un/x"',
         )
     ),
     bad(
         "ZOA-425",
         f"root:/{_RULES}:2",
-        root={_RULES: 'IMPORT{cmdline}="P"\nRUN+="$env{P}"\n'},
+        root={_RULES: 'IMPORT{cmdline}="P", ENV{P}="/usr/x"\nRUN+="$env{P}"\n'},
     ),
     bad(
         "ZOA-425",
         f"initrd:/{_RULES}:2",
-        initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z"\nRUN+="$env{P}/x y"\n'},
+        initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z", ENV{P}="/usr"\nRUN+="$env{P}/x y"\n'},
     ),
     *(
         bad(
@@ -51,6 +55,7 @@ CASES = (
             _RULES: 'ENV{REMOVE_CMD}!="", RUN+="$env{REMOVE_CMD}"\nIMPORT{cmdline}="nomodeset"\n'
             'RUN{builtin}+="$result"\n'
             'IMPORT{program}="\'/usr/lib/udev/ata_id\' --export"\nPROGRAM="REMOVE_CMD"\nRUN+="/usr/%%c"\n'
+            'ENV{P}="/usr/bin/x"\nRUN+="$env{P} y"\n'
             + "".join(f'IMPORT{{program}}="/usr/lib/udev/{name} $env{{x}}"\n' for name in _OWN)
             + f'IMPORT{{file}}="/{_FILE}"\nRUN+="/usr/bin/y $env{{x}}"\nRUN+="$$env %%c"\nRUN+="/usr/%k/$name"\n',
             _FILE: "#REMOVE_CMD=/run/x\nREMOVE_CMD\nA=/run/x\n",

@@ -231,8 +231,8 @@ CASES = (
             'RUN{builtin}+="$env{P}"',
             'ENV{SYSTEMD_WANTS}+="$env{P}"',
             'RUN+=""',
-            'RUN+="$env{Q}", ENV{P}="/run/q"',
-            'RUN+="$env{P}", ENV{P}=="/run/q"',
+            'RUN+="$env{Q}", ENV{P}="/run/q", ENV{Q}="/usr/q"',
+            'RUN+="$env{P}", ENV{P}=="/run/q", ENV{P}="/usr/q"',
             'RUN+="$env{P}", ENV{P}="/usr/lib/q"',
         )
     ),
