@@ -5,6 +5,7 @@ Three kinds of sources become the same tree: a file system image, an unpacked in
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, replace
@@ -136,8 +137,21 @@ def initrd_tree(initrd: Initrd) -> FileTree:
 def directory_tree(top: Path) -> FileTree:
     """The tree below a directory on disk; other file systems mounted in it are part of it, links stay inside.
 
-    Raises OSError for what cannot be read: a file that nobody looked at is no good file.
+    Raises OSError for what cannot be read: a file that nobody looked at is no good file. Raises InvalidInputError for a
+    tree that is deeper than a path may name, or has too many files.
     """
+    try:
+        return _tree(_disk_node(top, path) for path in _paths(top))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InvalidInputError(
+            f"a path in {top} is longer than the 4095 bytes that Linux takes of one, so what it leads to was not read",
+            hint="remove it, or check an image of the directory",
+        ) from error
+
+
+def _paths(top: Path) -> list[Path]:
     paths, pending = [top], [top]
     while pending:
         with os.scandir(pending.pop()) as entries:
@@ -147,7 +161,7 @@ def directory_tree(top: Path) -> FileTree:
                 pending += [path] if entry.is_dir(follow_symlinks=False) else []
         if len(paths) > MAX_FILES:
             raise InvalidInputError(f"there are more than {MAX_FILES} files in {top}")
-    return _tree(_disk_node(top, path) for path in paths)
+    return paths
 
 
 def empty_tree() -> FileTree:

@@ -157,6 +157,7 @@ def no_credential_argument(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     severity=Severity.HIGH,
     title="No unit takes in credentials that make accounts, files, units or networks",
     references=_CHANGE_CONTROL,
+    needs=("uki",),
 )
 def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no unit of root or initrd that is not masked takes in, by ImportCredential= or LoadCredential=

@@ -49,6 +49,24 @@ def pack(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_tree_that_is_deeper_than_a_path_may_be_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    for _ in range(21):
+        Path("d" * 200).mkdir()
+        os.chdir("d" * 200)
+    shown = invoke(root)
+    assert (shown.exit_code, shown.exception.__class__) == (1, InvalidInputError)
+    assert "is longer than the 4095 bytes that Linux takes of one" in str(shown.exception)
+
+
+def test_the_root_of_an_image_takes_in_what_only_its_command_line_forbids(root: Path) -> None:
+    unit = root / "usr/lib/systemd/system/systemd-tmpfiles-setup.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nExecStart=systemd-tmpfiles --create\nImportCredential=tmpfiles.*\n")
+    report = json.loads(invoke(root, "--format", "json").stdout)
+    assert [result["outcome"] for result in report["results"] if result["control"] == "ZOA-403"] == ["not-applicable"]
+
+
 def test_what_is_neither_a_file_nor_a_directory_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     shown = invoke(tmp_path / "fifo")
