@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from builder.facts.bus import service_folders
+from builder.facts.loaded import loaded_paths
 from builder.facts.pam import pam
 from builder.facts.polkit import polkit_files
 from builder.facts.syntax import SPACE, drop_ins, fields, fstab_lines, kmod_lines, ordered
@@ -70,6 +71,7 @@ def configuration(tree: FileTree, systemd: Systemd) -> Configuration:
         polkit=tuple(_polkit(tree)),
         mounts=(*_fstab(tree), *_mount_units(systemd)),
         encrypted_volumes=tuple(_crypttab(tree)),
+        loaded_paths=loaded_paths(tree),
     )
 
 

@@ -269,8 +269,9 @@ def only_known_generators(facts: Facts, parameters: Parameters) -> Iterator[Find
     references=_CHANGE_CONTROL,
 )
 def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: root and initrd have no /etc/ld.so.preload that is not empty, and no ELF file whose RPATH or
-    RUNPATH has an empty, a relative or a writable directory, or whose interpreter lies in one.
+    """What it checks: root and initrd have no /etc/ld.so.preload that is not empty, no ELF file whose RPATH or RUNPATH
+    has an empty, a relative or a writable directory, or whose interpreter lies in one, and no such directory or file in
+    ld.so.conf and what it includes, in ld.so.cache, in musl's search path, or as a module or include of openssl.cnf.
 
     Why it matters: a library in such a directory is code in every program that looks there.
 
@@ -278,12 +279,17 @@ def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Findi
 
     Fix: link without the path, or remove it with patchelf; remove ld.so.preload.
 
-    Known limits: ld.so.conf and environment variables of units are not looked at.
+    Known limits: environment variables of units are the subject of ZOA-434; configuration of OpenSSL counts at its
+    usual places only.
     """
     for area in facts.areas:
         preload = area.by_path.get("/etc/ld.so.preload")
         if preload is not None and (preload.size or preload.type == "symlink"):
             yield about_path(area, preload.path, "loads libraries into every program", f"{preload.size} bytes")
+        for item in area.configuration.loaded_paths:
+            if not item.path.startswith("/") or is_writable(area, item.path):
+                subject = f"{item.origin.path}:{item.path}"
+                yield about_name(area, subject, "is where programs look for code", (item.origin, item.path))
         for elf in area.elf:
             folder = elf.path.rpartition("/")[0]
             paths = [item for text in (elf.rpath, elf.runpath) if text is not None for item in text.split(":")]

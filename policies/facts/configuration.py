@@ -131,6 +131,13 @@ class EncryptedVolume(Fact, frozen=True, kw_only=True):
     origin: Annotated[Origin, about("File and line.")]
 
 
+class LoadedPath(Fact, frozen=True, kw_only=True):
+    """A path from which every program may load code: ld.so.conf, ld.so.cache, musl's search path, openssl.cnf."""
+
+    path: Annotated[str, about("Directory, pattern or file, as it is spelled; empty for what could not be read.")]
+    origin: Annotated[Origin, about("File, and line of a text.")]
+
+
 class Configuration(Fact, frozen=True, kw_only=True):
     """Configuration files of an area, each kind in the order in which its reader takes them."""
 
@@ -146,3 +153,4 @@ class Configuration(Fact, frozen=True, kw_only=True):
     polkit: Annotated[tuple[PolkitFile, ...], about("Rules, actions and authorities.")]
     mounts: Annotated[tuple[Mount, ...], about("fstab and mount units that are not masked.")]
     encrypted_volumes: Annotated[tuple[EncryptedVolume, ...], about("crypttab.")]
+    loaded_paths: Annotated[tuple[LoadedPath, ...], about("Of the dynamic linkers and OpenSSL.")]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 from tests.control_cases import bad, good
 from tests.fact_trees import file, link, program
 
@@ -8,6 +10,17 @@ _GENERATORS = "usr/lib/systemd/system-generators"
 _RULES = "usr/lib/udev/rules.d/x.rules"
 _MODPROBE = "etc/modprobe.d/x.conf"
 _MASK = {"etc/systemd/system/x.service": link("/dev/null")}
+
+
+def _cache(*paths: str) -> bytes:
+    """An ld.so.cache with libraries at these paths."""
+    start = 48 + 24 * len(paths)
+    strings, entries = b"", b""
+    for path in paths:
+        entries += struct.pack("<iIIIQ", 0x303, start, start + len(strings), 0, 0)
+        strings += path.encode() + b"\0"
+    return b"glibc-ld.so.cache1.1" + struct.pack("<II20x", len(paths), len(strings)) + entries + strings
+
 
 CASES = (
     bad("ZOA-404", "root:x.service:/boot/t", root={_UNIT: "[Service]\nLoadCredential=t:/boot/t\n"}),
@@ -161,6 +174,40 @@ CASES = (
         root={"usr/a": program(rpath="lib"), "usr/b": program(interpreter="/run/ld.so")},
     ),
     bad("ZOA-430", "root:/usr/a:$ORIGIN/../run", root={"usr/a": program(runpath="$ORIGIN/../run")}),
+    bad(
+        "ZOA-430",
+        "root:/etc/ld.so.conf:/run/lib",
+        "root:/etc/ld.so.conf.d/b.conf:lib",
+        "root:/etc/ld.so.conf:/var/x/*.conf",
+        root={
+            "etc/ld.so.conf": "include ld.so.conf.d/*.conf /var/x/*.conf\n/run/lib=libc6 # x\nhwcap 1 x\n",
+            "etc/ld.so.conf.d/a.conf": "# /run/a\n/usr/local/lib\n",
+            "etc/ld.so.conf.d/b.conf": "lib\n",
+            "etc/ld.so.conf.d/c": "/run/c\n",
+        },
+    ),
+    bad("ZOA-430", "initrd:/etc/ld.so.cache:/run/l.so", initrd={"etc/ld.so.cache": _cache("/run/l.so", "/lib/l.so")}),
+    bad("ZOA-430", "root:/etc/ld.so.cache:", root={"etc/ld.so.cache": "ld.so-1.7.0 of old"}),
+    bad("ZOA-430", "root:/etc/ld.so.cache:", root={"etc/ld.so.cache": _cache("/usr/l.so")[:60]}),
+    bad("ZOA-430", "root:/etc/ld-musl-x86_64.path:/run/x", root={"etc/ld-musl-x86_64.path": "/lib:/run/x\n"}),
+    bad(
+        "ZOA-430",
+        "root:/etc/ssl/openssl.cnf:/run/e.so",
+        "root:/etc/ssl/openssl.cnf:/var/p.so",
+        "root:/etc/ssl/openssl.cnf:/run/more.cnf",
+        "root:/etc/ssl/openssl.cnf:$dir/x.so",
+        root={
+            "etc/ssl/openssl.cnf": '.include /run/more.cnf\n[e]\ndynamic_path = /run/e.so\n[p]\n1.module="/var/p.so"\n'
+            "module = legacy\nmodule = $dir/x.so\ndir = /run\n.include = /etc/ssl/more.cnf\n"
+        },
+    ),
+    good(
+        "ZOA-430",
+        root={
+            "etc/ld.so.cache": _cache("/lib/x86_64-linux-gnu/libc.so.6"),
+            "etc/ld.so.conf": "include /etc/x.d/*.conf\n",
+        },
+    ),
     good("ZOA-430", root={"usr/a": program(runpath="$ORIGIN/../lib:${ORIGIN}"), "etc/ld.so.preload": file("")}),
     *(
         bad(
