@@ -57,15 +57,14 @@ def no_user_changer(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
 
     Fix: remove the packages or files in the definition.
 
-    Known limits: looks at names; set-uid bits and capabilities are other controls' subject.
+    Known limits: looks at names; some under other names are found by ZOA-615. Set-uid bits and capabilities are
+    other controls' subject.
     """
     for area in facts.areas:
-        for file in area.files:
-            if file.name not in _USER_CHANGERS or file.path in parameters["allowed"]:
-                continue
-            program = area.find(file.path)
-            if program is not None and program.is_executable:
-                yield about_path(area, file.path, "changes users or accounts", f"mode {program.mode:04o}")
+        for name in sorted(_USER_CHANGERS & area.programs.keys()):
+            for file, program in area.programs[name]:
+                if file.path not in parameters["allowed"]:
+                    yield about_path(area, file.path, "changes users or accounts", f"mode {program.mode:04o}")
 
 
 @control(

@@ -72,11 +72,15 @@ class Area(Fact, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def programs(self) -> dict[str, tuple[tuple[File, File], ...]]:
-        """By file name what can be executed, with the executable that it is or leads to; by path for each name."""
+        """By file name what can be executed, with the executable that it is or leads to; by path for each name.
+
+        What the dynamic linker could run counts without a mode that says so.
+        """
+        runnable = {elf.path for elf in self.elf if elf.interpreter is not None or elf.starts}
         named: dict[str, list[tuple[File, File]]] = {}
         for file in self.files:
             program = self.find(file.path) if file.type == "symlink" else file
-            if program is not None and program.is_executable:
+            if program is not None and (program.is_executable or program.path in runnable):
                 named.setdefault(file.name, []).append((file, program))
         return {name: tuple(files) for name, files in named.items()}
 

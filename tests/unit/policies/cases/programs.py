@@ -89,4 +89,23 @@ CASES = (
         "root:/usr/lib/x/libx.so",
         root={"usr/lib/x/libx.so": elf(interpreter=None, soname="libx.so", needed=("libpython3.13.so.1.0",), entry=1)},
     ),
+    # The dynamic linker starts what has no mode of a program, and a copy of it has another name.
+    bad("ZOA-604", "root:/usr/share/strace", root={"usr/share/strace": program(0o644)}),
+    bad("ZOA-604", "root:/usr/share/gdb", root={"usr/share/gdb": elf(interpreter=None, entry=1)}),
+    good("ZOA-604", root={"usr/share/doc/strace": "about it", "usr/lib/perf": elf(interpreter=None, soname="perf.so")}),
+    bad("ZOA-506", "root:/usr/share/su", root={"usr/share/su": program(0o644), "usr/share/doc/sudo": "about it"}),
+    *(
+        bad("ZOA-615", "initrd:/usr/share/a", initrd={"usr/share/a": file(elf() + text)})
+        for text in (b"DPKG_MAINTSCRIPT", b"Begin a session on the system.", b"HUSHLOGIN=FALSE")
+    ),
+    *(
+        bad("ZOA-615", "root:/opt/a", root={"opt/a": program(0o644, needed=("libc.so.6", name))})
+        for name in ("libapt-pkg.so.7.0", "librpm.so.10", "libdnf5.so.2", "libpcap.so.0.8")
+    ),
+    bad("ZOA-615", "root:/opt/a", root={"opt/a": elf(interpreter=None, entry=1, needed=("libpcap.so.1",))}),
+    good("ZOA-615", root={"opt/a.so": elf(interpreter=None, soname="a.so", needed=("librpm.so.10",))}),
+    good(
+        "ZOA-615", root={"opt/a": program(needed=("libxpcap.so.1",)), "opt/b": file(elf() + b"GNU bash\0BASH_VERSION")}
+    ),
+    good("ZOA-615", root={"opt/a": file(elf() + b"strace.io")}, parameters={"allowed": ("/opt/a",)}),
 )
