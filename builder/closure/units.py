@@ -32,7 +32,7 @@ _PROGRAMS: Final = frozenset(
 # Begin like the settings that start programs and start none.
 _NO_PROGRAMS: Final = frozenset({"ExecSearchPath", "ExecPaths"})
 # The programs of such a unit come from an image that is not looked into.
-_IMAGES: Final = frozenset({"RootImage", "ExtensionImages", "ExtensionDirectories", "MountImages"})
+_IMAGES: Final = frozenset({"RootImage", "RootMStack", "ExtensionImages", "ExtensionDirectories", "MountImages"})
 _ENVIRONMENT_FILES: Final = frozenset({"EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"})
 # The manager makes these up where no file defines them, or a generator or the kernel brings them.
 _MADE_UP: Final = frozenset({"slice", "device", "scope", "mount", "swap"})

@@ -36,7 +36,7 @@ _UNIT_FILES: Final = Place(
 SANDBOXING: Final = re.compile(
     r"Protect\w+|Private\w+|Restrict\w+|NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|SystemCall\w+"
     r"|LockPersonality|MemoryDenyWriteExecute|DynamicUser|User|Group|SupplementaryGroups|Read(?:Only|Write)Paths"
-    r"|(?:Inaccessible|Exec|NoExec)Paths|RootDirectory|RootImage|BindPaths|BindReadOnlyPaths|TemporaryFileSystem"
+    r"|(?:Inaccessible|Exec|NoExec)Paths|RootDirectory|RootImage|RootMStack|BindPaths|BindReadOnlyPaths|TemporaryFileSystem"
     r"|Device(?:Allow|Policy)|IPAddress(?:Allow|Deny)|SecureBits|UMask|RemoveIPC|Delegate|SocketBind\w+"
     r"|AppArmorProfile|SELinuxContext|SmackProcessLabel|KeyringMode|ProcSubset|MountFlags"
     r"|RootHash|RootVerity|RootEphemeral|RootDirectoryStartOnly|PermissionsStartOnly|MountAPIVFS|MountImages"

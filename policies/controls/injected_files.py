@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 _PATH_SETTINGS: Final = frozenset(
     {"ExecSearchPath", "RootDirectory", "RootImage", "ExtensionDirectories", "ExtensionImages",
-     "MountImages"}
+     "MountImages", "RootMStack"}
 )  # fmt: skip
-_IMAGES: Final = frozenset({"RootImage", "MountImages", "ExtensionImages"})
+# A stack of mounts (systemd.mstack(7)) may have images as its layers.
+_IMAGES: Final = frozenset({"RootImage", "RootMStack", "MountImages", "ExtensionImages"})
 _BINDS: Final = frozenset({"BindPaths", "BindReadOnlyPaths"})
 # Where programs and their settings are: what is bound there from elsewhere takes their place.
 _PROGRAM_PLACE: Final = re.compile(r"/(?:usr|etc|opt|s?bin|lib(?:64)?)?(?:/.*)?")
@@ -128,11 +129,12 @@ def no_network_hook(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     references=_CHANGE_CONTROL,
 )
 def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: for all units of root and initrd that are not masked, the programs of Exec lines and the paths of
-    EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage=, MountImages= and extensions do not lie in a writable
-    place, specifiers and patterns expanded and links followed, and have no specifier that is not known from the image;
-    nor does what is bound over programs or configuration (BindPaths=, BindReadOnlyPaths=), or what env, ld.so, nice,
-    shells, interpreters, modprobe and the like are given to run or to load.
+    """What it checks: for all units of root and initrd that are not masked, the programs of Exec lines and the
+    paths of EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage=, RootMStack=, MountImages= and extensions
+    do not lie in a writable place, specifiers and patterns expanded and links followed, and have no specifier that
+    is not known from the image; nor does what is bound over programs or configuration (BindPaths=,
+    BindReadOnlyPaths=), or what env, ld.so, nice, shells, interpreters, modprobe and the like are given to run or
+    to load.
 
     Why it matters: whoever can write the file is the service, at the next start and without a trace in the measurement.
 
@@ -310,7 +312,8 @@ def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Findi
     parameters=(Parameter("allowed", (), "Paths of images that were checked by themselves."),),
 )
 def no_image_in_the_image(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no unit of root and initrd that is not masked has RootImage=, MountImages= or ExtensionImages=.
+    """What it checks: no unit of root and initrd that is not masked has RootImage=, RootMStack=, MountImages= or
+    ExtensionImages=.
 
     Why it matters: an image of a file system inside the image is a single file to every control, and may hold a shell,
     an SSH server and accounts; whoever gets into the service finds them.

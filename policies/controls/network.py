@@ -25,6 +25,10 @@ _TUNNELS: Final = words(
     "wireguard l2tp gre gretap ip6gre ip6gretap erspan ip6erspan ipip ip6tnl sit isatap vti vti6 vxlan geneve fou "
     "bareudp batadv macsec xfrm tun tap ipoib wlan"
 )
+# systemd.network(5): what answers others on the link.
+_SERVES: Final = ("DHCPServer", "IPv6SendRA")
+# The host's side of links that nspawn, vmspawn and nsresourced make; systemd brings files for them.
+_MADE_LINKS: Final = ("ve-", "vb-", "vz-", "vt-", "ns-")
 # systemd.network(5): what a DHCP server or a router may set besides addresses, routes and name servers.
 _TAKEN: Final = ("UseDomains", "UseTimezone")
 
@@ -65,6 +69,35 @@ def resolver_is_silent(facts: Facts, _parameters: Parameters) -> Iterator[Findin
         for setting in daemon_settings(area, "resolved.conf", "DNSStubListenerExtra"):
             subject = f"resolved.conf:DNSStubListenerExtra:{setting.value}"
             yield about_name(area, subject, "makes the resolver a server", (setting.origin, setting.value))
+
+
+@control(
+    "ZOA-123",
+    door=Door.REMOTE_SHELLS,
+    severity=Severity.MEDIUM,
+    title="networkd serves nobody on the network",
+    references=("NIST SP 800-53 CM-7", "NIST SP 800-53 SC-7"),
+)
+def networkd_is_silent(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+    """What it checks: no .network file of root or initrd has DHCPServer= or IPv6SendRA= set to anything but no. Files
+    that match only links that systemd makes for containers and virtual machines do not count.
+
+    Why it matters: the service opens port 67 without any socket unit, and tells the network which way to send packets.
+
+    Example: DHCPServer=yes in 20-dhcp.network.
+
+    Fix: leave both out, no is their default.
+
+    Known limits: a .link file may give a link of the machine a name that is one for containers.
+    """
+    for area in facts.areas:
+        for file in area.systemd.configuration:
+            if not file.name.endswith(".network") or _is_for_containers(file) or _is_for_made_links(file):
+                continue
+            for setting in file.settings:
+                if setting.key in _SERVES and setting.value.lower() not in _NO:
+                    evidence = (setting.origin, f"{setting.key}={setting.value}")
+                    yield about_name(area, f"{file.name}:{setting.key}", "makes the node a server", evidence)
 
 
 @control(
@@ -135,4 +168,9 @@ def _is_for_containers(file: DaemonConfiguration) -> bool:
     return wanted == ["container"]
 
 
-CONTROLS = (resolver_is_silent, no_tunnel, network_sets_little)
+def _is_for_made_links(file: DaemonConfiguration) -> bool:
+    names = [item.value.split() for item in file.settings if (item.section, item.key) == ("Match", "Name")]
+    return bool(names) and all(word.startswith(_MADE_LINKS) for words in names for word in words)
+
+
+CONTROLS = (resolver_is_silent, networkd_is_silent, no_tunnel, network_sets_little)

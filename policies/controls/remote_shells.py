@@ -158,7 +158,7 @@ def no_ssh_generator(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     parameters=(Parameter("allowed", (), 'Addresses as units spell them: "8443" for TCP, "8443/udp".'),),
 )
 def no_other_listening_socket(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: every address of IP or vsock on which a socket unit listens is in the parameter "allowed",
+    """What it checks: every address of IP, vsock or USB on which a socket unit listens is in the parameter "allowed",
     whether or not the start brings the unit in: a later event may. An address stands for TCP, of vsock for a stream;
     other protocols are named behind it, as in "8443/udp", "8443/sctp" or "8443/seqpacket". One unit may listen there.
 
@@ -188,7 +188,7 @@ def no_other_listening_socket(facts: Facts, parameters: Parameters) -> Iterator[
 
 
 def _is_remote(listen: Listen) -> bool:
-    return listen.family in {"inet", "vsock"}
+    return listen.family in {"inet", "vsock", "usb"}
 
 
 def _protocol(unit: Unit, listen: Listen) -> str:

@@ -215,6 +215,7 @@ CASES = (
         )
         for key, value in (
             ("RootImage", "/usr/lib/x.raw"),
+            ("RootMStack", "/usr/lib/x.raw"),
             ("MountImages", "-/usr/lib/x.raw:/opt:root"),
             ("ExtensionImages", "/usr/lib/x.raw"),
         )

@@ -75,4 +75,27 @@ CASES = (
             f"{_NETWORK}/x.link": "[Link]\nUseDomains=yes\n",
         },
     ),
+    bad(
+        "ZOA-123",
+        "root:x.network:DHCPServer",
+        "root:y.network:IPv6SendRA",
+        "initrd:z.network:DHCPServer",
+        root={
+            f"{_NETWORK}/x.network": "[Match]\nName=e*\n[Network]\nDHCPServer=yes\n",
+            f"{_NETWORK}/y.network": "[Match]\nName=ve-* e*\n[Network]\nDHCPServer=No\nIPv6SendRA=1\n",
+        },
+        initrd={f"{_NETWORK}/z.network": "[Match]\nKind=veth\n[Network]\nName=ve-*\nDHCPServer=yes\n"},
+    ),
+    *(
+        good("ZOA-123", root={f"{_NETWORK}/x.network": f"[Match]\nName={name}*\n[Network]\nDHCPServer=yes\n"})
+        for name in ("ve-", "vb-", "vz-", "vt-", "ns-")
+    ),
+    good(
+        "ZOA-123",
+        root={
+            f"{_NETWORK}/a.network": "[Match]\nVirtualization=container\n[Network]\nDHCPServer=yes\n",
+            f"{_NETWORK}/b.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\nIPv6SendRA=off\n",
+            f"{_NETWORK}/c.netdev": "[Network]\nDHCPServer=yes\n",
+        },
+    ),
 )

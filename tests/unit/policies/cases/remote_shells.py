@@ -150,6 +150,11 @@ CASES = (
         },
     ),
     good("ZOA-120", root={f"{_UNITS}/x.socket": _SOCKET.format("/run/x")}),
+    bad(
+        "ZOA-120",
+        "root:x.socket:/dev/usb-ffs/x",
+        root={f"{_UNITS}/x.socket": "[Socket]\nListenUSBFunction=/dev/usb-ffs/x\n"},
+    ),
     good("ZOA-120", root={f"{_UNITS}/x@.socket": _SOCKET.format("%t/x/%i")}),
     good("ZOA-120", root={f"{_UNITS}/x.socket": _SOCKET.format("8443")}, parameters={"allowed": ("8443",)}),
     good(
