@@ -15,6 +15,8 @@ _FORMS: Final = (
     (re.compile(r"Object missing required field `(.+)`"), "found no {0!r}, expected one"),
     (re.compile(r"Object contains unknown field `(.+)`"), "found {0!r}, which is no key of it"),
     (re.compile(r"Expected `(.+)`, got `(.+)`"), "found {1}, expected {0}"),
+    (re.compile(r"Expected `str` matching regex '\\\\S'"), "found nothing but blanks, expected a text"),
+    (re.compile(r"Expected `(.+)` of length >= 1"), "found nothing in it, expected {0} that is not empty"),
     (re.compile(r"Expected `str` matching regex '(.*)'"), "found another text, expected one that matches {0}"),
     (re.compile(r"Expected `(.+)` of length >= (\d+)"), "found less, expected {0} of length {1} or more"),
     (re.compile(r"Expected `(.+)` of length <= (\d+)"), "found more, expected {0} of length {1} or less"),

@@ -156,7 +156,7 @@ PACKS = {
     "description: x\ncontrol: {ZOA-101: }\n": r"pack.yaml: found 'control', which is no key of it$",
     "description: x\ncontrols: [ZOA-101]\n": r"pack.yaml: controls: found a list, expected a mapping$",
     "description: x\ncontrols: {ZOA-101: {allowed: x}}\n": r"controls.ZOA-101\[...\]: found a text, expected a list$",
-    "description: ''\n": "description: found less, expected a text of length 1 or more$",
+    "description: ''\n": "description: found nothing in it, expected a text that is not empty$",
     "controls: {ZOA-101: }\n": "found no 'description', expected one$",
     "description: &a x\ncontrols: {ZOA-101: }\n": "anchors",
     "description: !!str x\ncontrols: {ZOA-101: }\n": "tags",
@@ -216,6 +216,7 @@ def test_a_waiver_file_is_read(tmp_path: Path) -> None:
     [
         ("reason: because, ", ""),
         ("owner: me", "owner: ' '"),
+        ("owner: me", "owner: ''"),
         ("2026-12-31", "never"),
         ("ZOA-101", "all"),
         (WAIVER, "waivers: []"),
