@@ -9,7 +9,9 @@ from builder.facts.texts import Texts
 from policies.facts import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    _Form = tuple[str, tuple[bytes, ...], re.Pattern[bytes]]
 
 # Kind, texts without one of which there is no match (they are looked for first, all at once), and the form.
 _PATTERNS: Final[tuple[tuple[str, tuple[bytes, ...], bytes], ...]] = (
@@ -50,22 +52,36 @@ _PATTERNS: Final[tuple[tuple[str, tuple[bytes, ...], bytes], ...]] = (
     ),
     ("netrc-password", (b"password",), rb"machine\s+\S+\s+login\s+\S+\s+password\s+\S"),
 )
-_TEXTS: Final = Texts(text for _, texts, _ in _PATTERNS for text in texts)
+# What no program and no large table has by chance, and what is searched for in one step for each byte.
+_CERTAIN: Final = frozenset(
+    {
+        "openssh-private-key", "pem-private-key", "pgp-private-key", "putty-private-key", "age-private-key",
+        "aws-access-key", "google-api-key", "github-token", "gitlab-token", "hugging-face-token", "slack-token",
+    }
+)  # fmt: skip
 _COMPILED: Final = tuple((kind, texts, re.compile(form)) for kind, texts, form in _PATTERNS)
+_TEXTS: Final = Texts(text for _, texts, _ in _COMPILED for text in texts)
+_CERTAIN_TEXTS: Final = Texts(text for kind, texts, _ in _COMPILED if kind in _CERTAIN for text in texts)
 
 
 def find_secrets(path: str, content: bytes) -> Iterator[Secret]:
-    """What in a file looks like a secret, by place. What lies in archives and compressed files is not seen."""
+    """What in a small file looks like a secret, by place."""
     held = _TEXTS.held_by(content)
-    if not held:
-        return
+    if held:
+        yield from _found(path, content, [item for item in _COMPILED if not held.isdisjoint(item[1])])
+
+
+def find_certain_secrets(path: str, content: memoryview | bytes) -> Iterator[Secret]:
+    """What in a program, a large file or what was unpacked is a key or a token by a form that nothing else has."""
+    held = _CERTAIN_TEXTS.held_by(content)
+    forms = [item for item in _COMPILED if item[0] in _CERTAIN and not held.isdisjoint(item[1])]
+    if forms:
+        yield from _found(path, bytes(content), forms)
+
+
+def _found(path: str, content: bytes, forms: Sequence[_Form]) -> Iterator[Secret]:
     is_text = b"\0" not in content[:4096]
-    found = sorted(
-        (match.start(), kind)
-        for kind, texts, form in _COMPILED
-        if not held.isdisjoint(texts)
-        for match in form.finditer(content)
-    )
+    found = sorted((match.start(), kind) for kind, _, form in forms for match in form.finditer(content))
     line, counted = 1, 0
     for start, kind in found:
         line, counted = line + content.count(b"\n", counted, start), start

@@ -64,7 +64,10 @@ def no_private_key(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
 
     Fix: make keys on the node, or hand them over after attestation.
 
-    Known limits: files of more than 256 KiB, compressed and binary (DER) ones and ELF files are not searched.
+    Known limits: binary keys (DER) are not known, and what is compressed in another form than gzip is not searched, nor
+    are ELF libraries, which have keys to try themselves out. Files of more than 256 KiB, programs and what gzip packed
+    are searched for keys and tokens by forms that nothing else has; large ones whole up to 4 MiB each and 32 MiB of a
+    tree, else their first 256 KiB; of gzip 1 MiB each and 16 MiB of a tree.
     """
     yield from _secrets(facts, parameters, is_key=True)
 

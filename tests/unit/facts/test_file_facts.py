@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import stat
 import struct
@@ -175,7 +176,7 @@ def test_a_program_tells_what_it_is_and_a_library_is_not_asked() -> None:
     ]
     client = read_elf("/x", memoryview(elf() + b"OpenSSH_10.0p2\0/etc/ssh/ssh_config\0"))
     assert client is not None
-    assert client.identities == ()
+    assert client.identities == ("ssh",)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +271,48 @@ def test_a_secret_is_found_by_its_form(kind: str) -> None:
     assert [(item.kind, item.line) for item in found] == [(kind, 2)]
 
 
-def test_what_is_compressed_or_a_program_is_not_searched_for_secrets() -> None:
+CERTAIN = (
+    "openssh-private-key", "pem-private-key", "pgp-private-key", "putty-private-key", "age-private-key",
+    "aws-access-key", "google-api-key", "github-token", "gitlab-token", "hugging-face-token", "slack-token",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_programs_large_and_packed_files_are_searched_for_what_nothing_else_looks_like(kind: str) -> None:
+    key = SECRETS[kind].encode()
+    files = {"a.gz": gzip.compress(b"x") + gzip.compress(key), "b": file(elf() + key), "c": bytes(1 << 18) + key}
+    assert [item.path for item in secrets(files)] == (["/a.gz", "/b", "/c"] if kind in CERTAIN else [])
+
+
+def test_what_would_take_too_long_is_not_searched_for_secrets() -> None:
     key = SECRETS["pem-private-key"].encode()
-    assert secrets({"a.gz": b"\x1f\x8b" + key, "b": file(elf() + key), "c": bytes(1 << 18) + key}) == []
+    large, packed = bytes(4 << 20), gzip.compress(bytes(1 << 20) + key)
+    assert secrets({"a": bytes(1 + (4 << 20)) + key, "b.gz": packed, "c": b"\xfd7zXZ\0" + key}) == []
+    assert [item.path for item in secrets({"a": key + bytes(5 << 20)})] == ["/a"]
+    many: dict[str, Content] = {str(number): large for number in range(10, 18)}
+    assert [item.path for item in secrets({**many, "0": bytes(1 << 19) + key})] == ["/0"]
+    assert secrets({**many, "9": bytes(1 << 19) + key}) == []
+    full: dict[str, Content] = {str(number): gzip.compress(large[: 1 << 20]) for number in range(10, 26)}
+    assert secrets({**full, "9": gzip.compress(key)}) == []
+    assert [item.path for item in secrets({**full, "0": gzip.compress(key)})] == ["/0"]
+
+
+def test_a_broken_gzip_file_is_searched_as_far_as_it_goes() -> None:
+    key = SECRETS["pem-private-key"].encode()
+    assert secrets({"a": b"\x1f\x8b" + key}) == []
+    assert [
+        item.path for item in secrets({"a": gzip.compress(key) + b"\x1f\x8bnone", "b": gzip.compress(key)[:-4]})
+    ] == [
+        "/a",
+        "/b",
+    ]
+
+
+def test_a_library_has_keys_to_try_itself_out() -> None:
+    key = SECRETS["pem-private-key"].encode()
+    library = elf(interpreter=None, soname="a.so") + key
+    assert secrets({"a.so": file(library)}) == []
+    assert [item.path for item in secrets({"a.so": file(library, 0o755)})] == ["/a.so"]
     assert [item.path for item in secrets({"d": b"\0" * 4096 + key})] == ["/d"]
 
 
