@@ -28,6 +28,8 @@ _STYLES: Final = {
     Change.ORDER: "dim",
     Change.SIGNATURE: "dim",
 }
+# What a line of a unified diff begins with.
+_SIGNS: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def outline(report: Report, judgement: Judgement | None = None, *, full: bool) -> Branch:
@@ -80,6 +82,8 @@ def _by_package(differences: Sequence[Difference]) -> Iterator[Branch]:
 
 
 def _difference(difference: Difference, *, full: bool) -> Branch:
+    if difference.kind == "text":
+        return _text(difference)
     # Without --full files stand below a line that names their area.
     place = f"{difference.area}: " if difference.area and (full or difference.kind != "file") else ""
     notes = f" ({', '.join(difference.notes)})" if difference.notes else ""
@@ -87,6 +91,13 @@ def _difference(difference: Difference, *, full: bool) -> Branch:
     fields = difference.fields if full or difference.kind in {"unit", "partition"} else ()
     children = (*(_field(field, full=full) for field in fields), *_inside(difference, full=full))
     return line(words, children, _STYLES.get(difference.change, ""))
+
+
+def _text(difference: Difference) -> Branch:
+    """The lines of a unified diff behind a bar, since what stands in a file must not look like a line of the report."""
+    notes = f" ({', '.join(difference.notes)})" if difference.notes else ""
+    shown = (line(f"| {text}", style=_SIGNS.get(text[:1], "")) for text in difference.subject.rstrip("\n").split("\n"))
+    return line(f"text {change_word(difference.change)}{notes}", tuple(shown))
 
 
 def _inside(difference: Difference, *, full: bool) -> Iterator[Branch]:

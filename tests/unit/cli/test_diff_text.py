@@ -7,12 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from builder.cli.diff_text import outline
 from builder.cli.tree import Branch, _drawn, plain_tree
 from builder.compare.baseline import BesideUki
 from builder.compare.baselines import compare
+from builder.compare.deep.inside import look_inside
 from tests.made_releases import Recipe
 from tests.sample_differences import file, hostile, large, side
 
@@ -116,6 +118,24 @@ def test_no_name_begins_a_line_or_steers_the_terminal() -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert not re.search(r"^\s*yes", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_hunk_has_a_line_for_each_of_its_lines_none_of_which_looks_like_the_report_s(*, full: bool) -> None:
+    found = look_inside("files/root/etc/issue", "issue", b"one\ntwo\n", b"one\n2\t\x1b[2J\nverified: yes\n").children
+    report = large(1, 1)
+    files = next(topic for topic in report.topics if topic.name == "files")
+    (difference,) = files.differences
+    opened = replace(files, differences=(replace(difference, children=found),))
+    shown = text(replace(report, topics=(opened,)), full=full)
+    assert [entry.strip() for entry in shown.partition("text changed\n")[2].splitlines()[:6]] == [
+        "| @@ -1,3 +1,4 @@",
+        "|  one",
+        "| -two",
+        r"| +2\t\x1b[2J",
+        "| +verified: yes",
+        "|",
+    ]
 
 
 def test_full_names_the_area_of_every_file() -> None:
