@@ -93,6 +93,18 @@ def check_target(target: Path) -> os.stat_result | None:
     return status
 
 
+def require_absent(target: Path) -> None:
+    """Raise InvalidInputError if a file is there already; devices, FIFOs and standard output can be written into.
+
+    So it is for what cannot be written, see ``check_target``.
+    """
+    status = check_target(target)
+    if status is not None and stat.S_ISREG(status.st_mode) and _standard_stream(target, status) is None:
+        raise InvalidInputError(
+            f"{target} is there already, expected no file", hint="name another file, or replace this one with --force"
+        )
+
+
 def remove_earlier(target: Path) -> None:
     """Remove the file that an earlier run left where this one will write; links, devices and FIFOs stay."""
     status = check_target(target)
@@ -106,17 +118,24 @@ def _stream(target: Path, status: os.stat_result) -> int | None:
     A link to what standard output or error is already (``/dev/stdout``) gets what follows there: the file behind it, if
     it is one, belongs to whoever redirected it.
     """
-    if target.is_symlink():
-        for descriptor in (1, 2):
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(descriptor), status):
-                    return os.dup(descriptor)
+    if (standard := _standard_stream(target, status)) is not None:
+        return os.dup(standard)
     if stat.S_ISREG(status.st_mode):
         if target.is_symlink():
             # Opening it asks the kernel, which does not follow every link in /tmp (fs.protected_symlinks).
             os.close(os.open(target, os.O_WRONLY))
         return None
     return os.open(target, os.O_WRONLY | os.O_NOCTTY)
+
+
+def _standard_stream(target: Path, status: os.stat_result) -> int | None:
+    """Standard output or error, if a link leads to the file, or whatever else, that it is."""
+    if target.is_symlink():
+        for descriptor in (1, 2):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), status):
+                    return descriptor
+    return None
 
 
 @contextlib.contextmanager

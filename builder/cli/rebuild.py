@@ -62,6 +62,7 @@ _SHOWN_CAUSES = 20
     help="Private key to sign with that the image came out again. $BEDPLATE_KEY_PASSPHRASE opens an encrypted one.",
 )
 @click.option("-o", "--output", type=FILE, help="File to write the signed statement to.")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
 @click.option(
     "--keep",
     type=DIRECTORY,
@@ -87,28 +88,39 @@ def command(
     *,
     allow_development: bool,
     offline: bool,
+    force: bool,
 ) -> None:
     """Build RELEASE again from the tree and the lock that it carries, and compare the disk images.
 
     The rebuilt image gets the release's own signatures. Exit code 0 means that it is the published image, bit by bit;
     1, that it differs: then what differs is shown, and for each file the cause, such as a timestamp or an order.
+
+    With --attest a key that signed nothing of RELEASE signs that it came out again, and whether the tools were made of
+    the lock's packages for this, or taken from the cache.
     """
     from builder.definition.lock import read_lock  # noqa: PLC0415 -- for a fast --help
     from builder.definition.mirror import find_mirror  # noqa: PLC0415
+    from builder.files import require_absent, write_atomically  # noqa: PLC0415
     from builder.mkosi.cache import find_cache  # noqa: PLC0415
     from builder.release.keyring import load_signer  # noqa: PLC0415
     from builder.release.layout import LOCK  # noqa: PLC0415
     from builder.release.rebuild import RebuildRequest, rebuild  # noqa: PLC0415
+    from builder.release.rebuild_statement import require_independent  # noqa: PLC0415
     from builder.release.verify import verify_release  # noqa: PLC0415
 
     if (key is None) is not (output is None):
         raise click.UsageError("--attest KEY and --output FILE go together")
     if offline and vault is not None and is_url(vault):
         raise click.UsageError("--offline uses no network, so --vault is a directory with it, not a URL")
+    # A rebuild takes minutes: what would stop its statement is told before.
+    if output is not None and not force:
+        require_absent(output)
     signer = None if key is None else load_signer(key, key_passphrase())
     keys = trusted_keys(trusted)
     with reporter.stage("verify"):
         verified = verify_release(release, keys, allow_development=allow_development)
+    if signer is not None:
+        require_independent(verified, signer.public_key)
     cache = find_cache(os.environ)
     sources: Sequence[Source] = ()
     if not offline:
@@ -123,16 +135,25 @@ def command(
     if not rebuilt.is_identical:
         ctx.exit(ExitCode.NO)
     if signer is not None and output is not None:
-        _attest(verified, rebuilt, signer, output)
+        statement = _signed(verified, rebuilt, signer)
+        # Somebody else may have written it meanwhile.
+        if not force:
+            require_absent(output)
+        write_atomically(output, statement)
+        to_stderr(f"attested in {shown_path(output)} by {signer.public_key.key_id}\n")
 
 
-def _attest(release: VerifiedRelease, rebuilt: Rebuilt, signer: Signer, output: Path) -> None:
+def _signed(release: VerifiedRelease, rebuilt: Rebuilt, signer: Signer) -> bytes:
     from builder import __version__  # noqa: PLC0415
-    from builder.files import write_atomically  # noqa: PLC0415
+    from builder.mkosi.toolchain import Origin  # noqa: PLC0415
     from builder.release.rebuild_statement import sign_rebuild  # noqa: PLC0415
 
-    write_atomically(output, sign_rebuild(release, rebuilt, __version__, dt.datetime.now(dt.UTC), signer))
-    to_stderr(f"attested in {shown_path(output)} by {signer.public_key.key_id}\n")
+    if rebuilt.toolchain is Origin.CACHED:
+        to_stderr(
+            "note: the toolchain was taken from the cache, and the statement says so; with BEDPLATE_CACHE set to an "
+            "empty directory it is made anew\n"
+        )
+    return sign_rebuild(release, rebuilt, __version__, dt.datetime.now(dt.UTC), signer)
 
 
 @contextlib.contextmanager
@@ -171,15 +192,18 @@ def _print(rebuilt: Rebuilt, explained: tuple[Report, Sequence[Cause]] | None, o
                 "identical": rebuilt.is_identical,
                 "rebuilt": rebuilt.digest,
                 "published": rebuilt.published,
+                "toolchain": rebuilt.toolchain,
                 "causes": () if explained is None else explained[1],
             }
         )
     elif explained is None:
         print_text(f"identical: {rebuilt.disk.name} came out again, sha256:{rebuilt.digest}")
+        print_text(f"  toolchain: {rebuilt.toolchain.words}")
     else:
         print_text(
             f"different: {rebuilt.disk.name} is sha256:{rebuilt.digest}, published is sha256:{rebuilt.published}"
         )
+        print_text(f"  toolchain: {rebuilt.toolchain.words}")
         _print_difference(*explained)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from builder.release.rebuild_statement import Rebuilder
     from builder.release.summary import VerificationSummary
     from builder.release.verify import VerifiedRelease
     from builder.weights.identity import Model
@@ -92,7 +93,7 @@ def command(
         print_text(_text(verified, rebuilt, reviewed))
 
 
-def _text(verified: VerifiedRelease, rebuilt: Sequence[str], reviewed: Sequence[str]) -> str:
+def _text(verified: VerifiedRelease, rebuilt: Sequence[Rebuilder], reviewed: Sequence[str]) -> str:
     image = verified.reference.image
     modes = " and ".join(verified.reference.reference_values)
     rows = [
@@ -105,8 +106,7 @@ def _text(verified: VerifiedRelease, rebuilt: Sequence[str], reviewed: Sequence[
     ]
     if verified.model:
         rows.append(("model", _model(verified.model)))
-    if rebuilt:
-        rows.append(("rebuilt by", ", ".join(rebuilt)))
+    rows += [("rebuilt by", f"{item.key_id}, with tools {item.toolchain.words}") for item in rebuilt]
     if reviewed:
         rows.append(("reviewed by", ", ".join(reviewed)))
     heading = f"verified: {image.name} {image.version} {image.architecture}, profile {image.profile}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.compare.difference import Scope
+    from builder.release.rebuild_statement import Rebuilder
     from builder.release.verify import VerifiedRelease
     from builder.review.load import LoadedRules
     from builder.review.report import Judgement
@@ -29,8 +30,8 @@ class RebuildDemand:
     trusted: Sequence[PublicKey]
     said: Mapping[str, bytes]
 
-    def require(self, release: VerifiedRelease) -> tuple[str, ...]:
-        """The ids of the rebuilders of ``release``. Raises NotVerifiedError."""
+    def require(self, release: VerifiedRelease) -> tuple[Rebuilder, ...]:
+        """The rebuilders of ``release``. Raises NotVerifiedError."""
         from builder.release.rebuild_statement import require_rebuilders  # noqa: PLC0415 -- for a fast --help
 
         return require_rebuilders(release, self.said, self.trusted, self.count)

@@ -18,7 +18,7 @@ from builder.errors import ToolFailedError, ToolMissingError
 from builder.files import locked, new_directory, remove_partial, require_free
 from builder.mkosi.archive import ArchiveWatch, blame_archive
 from builder.mkosi.packages import SUITE, TOOLCHAIN
-from builder.mkosi.toolchain import Toolchain
+from builder.mkosi.toolchain import Origin, Toolchain
 from builder.process import run, run_logged
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ def ensure_toolchain(
         return Toolchain(tree)
     with locked(cache.toolchains / ".lock"):
         remove_partial(cache.toolchains)
-        if not tree.is_dir():
-            _make(tree.parent, cache, mirror, reporter, packages, supply)
-    return Toolchain(tree)
+        if tree.is_dir():
+            return Toolchain(tree)
+        _make(tree.parent, cache, mirror, reporter, packages, supply)
+    return Toolchain(tree, Origin.MADE)
 
 
 def _make(

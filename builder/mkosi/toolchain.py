@@ -7,8 +7,9 @@ are given, and nothing else of the host.
 
 from __future__ import annotations
 
+import enum
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from builder.files import read_bytes
@@ -21,11 +22,24 @@ if TYPE_CHECKING:
 _MAX_STATUS_BYTES: Final = 64 << 20
 
 
+class Origin(enum.StrEnum):
+    """Where the tree of a build is from: it was made for this build, or an earlier one left it in the cache."""
+
+    MADE = "made"
+    CACHED = "cached"
+
+    @property
+    def words(self) -> str:
+        """The same as a sentence goes on."""
+        return "made anew" if self is Origin.MADE else "taken from the cache"
+
+
 @dataclass(frozen=True, slots=True)
 class Toolchain:
     """A finished toolchain tree on disk; ``tree`` is an absolute path."""
 
     tree: Path
+    origin: Origin = field(default=Origin.CACHED, compare=False)
 
     @property
     def python_path(self) -> Path:

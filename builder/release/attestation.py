@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final
 
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.release.statements import PAYLOAD_TYPE, Statement, decode_statement, encode_statement
@@ -25,9 +23,9 @@ if TYPE_CHECKING:
 
 # One has less than 2 KiB.
 MAX_ATTESTATION_BYTES: Final = 1 << 20
-
-
-Timestamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$(?!\n)")]
+_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+# Clocks differ, some by a time zone.
+_MAX_AHEAD: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +100,23 @@ def require_attesters(
 
 def timestamp(time: dt.datetime) -> str:
     """A time as statements have it: UTC, to the second."""
-    return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(dt.UTC).strftime(_TIME_FORMAT)
+
+
+def require_past(field: str, value: str, now: dt.datetime | None = None) -> None:
+    """Raise InvalidInputError if a field of a statement is no time in the form of ``timestamp``, or not before ``now``.
+
+    A day too far ahead is forgiven. Who signs may date a statement back all the same.
+    """
+    try:
+        time = dt.datetime.strptime(value, _TIME_FORMAT).replace(tzinfo=dt.UTC)
+    except ValueError:
+        time = None
+    # strptime also reads other digits than ASCII's, and fewer of them.
+    if time is None or timestamp(time) != value:
+        raise InvalidInputError(f"{field} is {value!r}, expected a time in UTC such as 2026-03-01T12:00:00Z")
+    latest = (now or dt.datetime.now(dt.UTC)) + _MAX_AHEAD
+    if time > latest:
+        raise InvalidInputError(
+            f"{field} is {value!r}, which is in the future, expected a time up to {timestamp(latest)}"
+        )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.mkosi.cache import Cache
+    from builder.mkosi.toolchain import Origin
     from builder.progress import Reporter
     from builder.release.verify import VerifiedRelease
     from builder.vault.fetch import Source
@@ -51,12 +52,13 @@ class RebuildRequest:
 class Rebuilt:
     """A rebuilt disk image with the release's signatures on it, and the digests (SHA-256, hex) of both images.
 
-    ``published`` is the one that was signed.
+    ``published`` is the one that was signed; ``toolchain`` says where the tools were from.
     """
 
     disk: Path
     digest: str
     published: str
+    toolchain: Origin
 
     @property
     def is_identical(self) -> bool:
@@ -79,7 +81,8 @@ def rebuild(request: RebuildRequest, directory: Path, reporter: Reporter) -> Reb
         signed = read_bytes(release.directory / names.uki, what="UKI", limit=MAX_ARCHIVE_BYTES)
         graft(made.disk, certificates(signed))
     with reporter.stage("compare"):
-        return Rebuilt(made.disk, sha256_file(made.disk), release.file(names.disk).digest["sha256"])
+        published = release.file(names.disk).digest["sha256"]
+        return Rebuilt(made.disk, sha256_file(made.disk), published, made.toolchain.origin)
 
 
 def graft(disk: Path, signatures: Sequence[bytes]) -> None:

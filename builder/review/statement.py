@@ -24,9 +24,9 @@ from msgspec.structs import replace
 from builder.compare.difference import Scope  # noqa: TC001 -- msgspec resolves annotations at run time
 from builder.errors import InvalidInputError, NotVerifiedError
 from builder.release.attestation import (
-    Timestamp,
     read_attestation,
     require_attesters,
+    require_past,
     sign_attestation,
     timestamp,
 )
@@ -60,7 +60,7 @@ class _Predicate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result: Literal["ALLOWED"]
     reviewer: str
     bedplate: str
-    finished_on: Timestamp = msgspec.field(name="finishedOn")
+    finished_on: str = msgspec.field(name="finishedOn")
 
 
 def diff_digest(report: Report) -> str:
@@ -98,8 +98,10 @@ def require_reviewers(
     trusted: Sequence[PublicKey],
     count: int,
     judged: Callable[[Scope], Judgement],
+    *,
+    now: dt.datetime | None = None,
 ) -> tuple[str, ...]:
-    """The ids of the trusted keys that say that they reviewed the change, at least ``count`` different ones.
+    """The ids of the trusted keys that say that they reviewed the change before ``now``, at least ``count`` of them.
 
     ``statements`` are envelopes by the name of their file; ``judged`` gives the judgement of the releases that are
     here, by the rules that count here, as far as a scope goes. A statement that says anything else is a mismatch,
@@ -108,16 +110,19 @@ def require_reviewers(
     return require_attesters(
         statements,
         count,
-        lambda data: (_reviewer(data, trusted, judged),),
+        lambda data: (_reviewer(data, trusted, judged, now),),
         subject="the change",
         role="reviewer",
         deed="reviewed",
     )
 
 
-def _reviewer(data: bytes, trusted: Sequence[PublicKey], judged: Callable[[Scope], Judgement]) -> str:
+def _reviewer(
+    data: bytes, trusted: Sequence[PublicKey], judged: Callable[[Scope], Judgement], now: dt.datetime | None
+) -> str:
     review = read_attestation(data, trusted, REVIEW, what="statement of a reviewer")
     predicate = convert(review.statement.predicate, _Predicate, what="review")
+    require_past("finishedOn", predicate.finished_on, now)
     problems = [*_lies(predicate, judged(predicate.scope))]
     if review.statement.subject != (_subject(predicate.new),):
         problems.append("its subject is not the new release that it speaks of")

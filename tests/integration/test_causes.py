@@ -18,6 +18,7 @@ from builder.compare.baselines import compare
 from builder.compare.causes.cause import Builds, CauseKind
 from builder.errors import BedplateError
 from builder.files import sha256_file
+from builder.mkosi.toolchain import Origin
 from builder.release.rebuild import Rebuilt
 from tests.releases import NAMES
 
@@ -103,7 +104,7 @@ def test_the_verb_names_file_and_cause(
 
     def rebuilt(request: RebuildRequest, directory: Path, _reporter: Reporter) -> Rebuilt:
         disk = plant(request.release.directory / NAMES.disk, directory / NAMES.disk, content, "x 1780304461\n")
-        return Rebuilt(disk, sha256_file(disk), sha256_file(request.release.directory / NAMES.disk))
+        return Rebuilt(disk, sha256_file(disk), sha256_file(request.release.directory / NAMES.disk), Origin.CACHED)
 
     monkeypatch.setattr("builder.release.rebuild.rebuild", rebuilt)
     monkeypatch.setenv("BEDPLATE_CACHE", str(tmp_path / "cache"))

@@ -14,6 +14,7 @@ from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import mapped, sha256_file
 from builder.image.pe import certificates
 from builder.mkosi.cache import find_cache
+from builder.mkosi.toolchain import Origin
 from builder.progress import Silent
 from builder.release.keyring import load_trusted
 from builder.release.layout import LOCK, Names
@@ -47,7 +48,7 @@ def names(verified: VerifiedRelease) -> Names:
 @pytest.fixture
 def rebuilt(verified: VerifiedRelease, names: Names) -> Rebuilt:
     digest = sha256_file(verified.directory / names.disk)
-    return Rebuilt(verified.directory / names.disk, digest, digest)
+    return Rebuilt(verified.directory / names.disk, digest, digest, Origin.CACHED)
 
 
 def signer() -> FileSigner:
@@ -83,7 +84,8 @@ def test_enough_different_rebuilders_are_accepted(verified: VerifiedRelease, reb
     first, second = signer(), signer()
     said = {name: sign_rebuild(verified, rebuilt, "0.1.0", NOW, key) for name, key in (("a", first), ("b", second))}
     keys = [first.public_key, second.public_key]
-    assert require_rebuilders(verified, said, keys, 2) == tuple(sorted(key.key_id for key in keys))
+    found = require_rebuilders(verified, said, keys, 2)
+    assert [rebuilder.key_id for rebuilder in found] == sorted(key.key_id for key in keys)
 
 
 def test_one_rebuilder_counts_once(verified: VerifiedRelease, rebuilt: Rebuilt) -> None:
@@ -122,7 +124,9 @@ def test_a_statement_about_another_release_is_refused_even_beside_a_good_one(
 
 def test_the_key_of_the_release_is_no_rebuilder(verified: VerifiedRelease, rebuilt: Rebuilt, keyring: Path) -> None:
     own = FileSigner(load_private((keyring / "release.key").read_bytes()))
-    said = {"own": sign_rebuild(verified, rebuilt, "0.1.0", NOW, own)}
+    with pytest.raises(InvalidInputError, match=r"signed .* itself, expected the key of an independent rebuilder"):
+        sign_rebuild(verified, rebuilt, "0.1.0", NOW, own)
+    said = {"own": sign_rebuild(dataclasses.replace(verified, envelopes=()), rebuilt, "0.1.0", NOW, own)}
     with pytest.raises(NotVerifiedError) as caught:
         require_rebuilders(verified, said, [own.public_key], 1)
     assert "which signed the release itself" in caught.value.problems[0]

@@ -481,3 +481,23 @@ def test_what_the_block_could_not_read_keeps_its_own_name(tmp_path: Path) -> Non
         (tmp_path / "source").read_bytes()
     assert caught.value.filename == str(tmp_path / "source")
     assert names(tmp_path) == []
+
+
+def test_a_file_that_must_not_be_there_is_refused_also_behind_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    link.symlink_to(file)
+    for absent in file, link, tmp_path / "/dev/null":
+        files.require_absent(absent)
+    file.write_bytes(b"")
+    for there in file, link:
+        with pytest.raises(InvalidInputError, match=f"{there} is there already, expected no file"):
+            files.require_absent(there)
+    with pytest.raises(InvalidInputError, match="is a directory"):
+        files.require_absent(tmp_path)
+
+
+def test_standard_output_may_be_a_file_that_is_there(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from builder.files import require_absent; require_absent(Path('/dev/stdout'))"
+    with (tmp_path / "output").open("wb") as output:
+        done = subprocess.run([sys.executable, "-c", code], stdout=output, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -24,6 +24,7 @@ from builder.mkosi.bootstrap import (
     toolchain_key,
 )
 from builder.mkosi.cache import Cache, find_cache
+from builder.mkosi.toolchain import Origin
 from builder.progress import Silent
 from builder.vault.store import Vault
 from builder.vault.supply import Supply
@@ -108,7 +109,9 @@ def test_mmdebstrap_is_told_the_mirror_only_if_there_is_one() -> None:
 def test_a_tree_is_made_once(tools: Path, cache: Cache) -> None:
     first = ensure_toolchain(cache, MIRROR, Silent(), ["a"])
     assert (first.tree / "usr/lib/os-release").read_text() == "ID=debian\n"
-    assert ensure_toolchain(cache, MIRROR, Silent(), ["a"]) == first
+    again = ensure_toolchain(cache, MIRROR, Silent(), ["a"])
+    assert again == first
+    assert (first.origin, again.origin) == (Origin.MADE, Origin.CACHED)
     assert find_toolchain(cache, ["a"]) == first
     assert find_toolchain(cache, ["b"]) is None
     assert (tools / "runs").read_text() == "run\n"
@@ -128,6 +131,7 @@ def test_who_comes_second_waits_for_the_tree_of_the_first(tools: Path, cache: Ca
     for thread in threads:
         thread.join()
     assert len(set(found)) == 1
+    assert sorted(toolchain.origin for toolchain in found) == [Origin.CACHED, Origin.CACHED, Origin.MADE]
     assert len(found) == 3
     assert (tools / "runs").read_text() == "run\n"
 
