@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # A name that starts like this is unfinished work: never read, safe to delete once nobody holds its directory's lock.
 PARTIAL_PREFIX = ".partial-"
 _MOST_SINGLE_SYNCS = 256
-_COPY_BYTES = 1 << 22
+# More at a time is slower: it is mapped and cleared anew for each piece.
+_COPY_BYTES = 1 << 20
 _KINDS: Final = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO"}
 
 _NO_TARGETS = {"a directory": stat.S_ISDIR, "a socket": stat.S_ISSOCK, "a block device": stat.S_ISBLK}
@@ -232,6 +233,20 @@ def copy_sparse(source: Path, target: Path) -> None:
                     raise BedplateError(f"{source} became shorter while it was copied")
                 writer.write(data)
                 start += len(data)
+
+
+def copy_hashed(source: Path, target: Path) -> str:
+    """Copy the content of a regular file to where there is none; the SHA-256 (hex) of what is in the copy.
+
+    It is no link: what was checked must not change afterwards, whoever may write to ``source``. Raises
+    InvalidInputError for what is no regular file, and OSError.
+    """
+    state = hashlib.sha256()
+    with open_regular(source) as reader, target.open("xb") as writer:
+        while data := reader.read(_COPY_BYTES):
+            state.update(data)
+            writer.write(data)
+    return state.hexdigest()
 
 
 @contextlib.contextmanager

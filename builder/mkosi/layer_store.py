@@ -1,7 +1,8 @@
 """The cache of layers: what mkosi made of an image below the disk, by the digest of everything that decided it.
 
 ``DIRECTORY/NAME-KEY/`` holds the files of one layer and ``layer.json``, which has their digests. It comes into being
-by a rename, and every file is compared with its digest on the way out: what was changed is made again.
+by a rename. What comes out is a copy, compared with its digest while it is made: what was changed is made again, and
+what changes later, by whoever may write to the cache, is not what the image is made of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from builder.errors import InvalidInputError
-from builder.files import locked, new_directory, read_bytes, remove_partial, sha256_file, write_atomically
+from builder.files import copy_hashed, locked, new_directory, read_bytes, remove_partial, write_atomically
 from builder.mkosi.layers import Inputs, differences, explain, key_of
 from builder.mkosi.manifest import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
 
@@ -86,11 +87,7 @@ class LayerStore:
         taken = []
         for name, expected in record.files.items():
             target = output / name
-            try:
-                _link(place / name, target)
-                found = sha256_file(target)
-            except OSError:
-                found = "missing"
+            found = _copy(place / name, target)
             taken.append(target)
             if found != expected:
                 for path in taken:
@@ -150,15 +147,15 @@ def _read(place: Path) -> LayerRecord | None:
         return None
 
 
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file of the cache; the SHA-256 (hex) of the copy, "missing" if it is no file that can be read."""
+    try:
+        return copy_hashed(source, target)
+    except (OSError, InvalidInputError):
+        return "missing"
+
+
 def _is_complete(record: LayerRecord, layer: Layer) -> bool:
     """Whether all files of a layer are named, and no others; a record could name a path that leads elsewhere."""
     names = record.files.keys()
     return names >= set(layer.outputs) and names <= {*layer.outputs, layer.report}
-
-
-def _link(source: Path, target: Path) -> None:
-    """As a hard link where that is possible; the file is checked afterwards, under the name it is used by."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import BedplateError, InvalidInputError
-from builder.files import PARTIAL_PREFIX, locked_directory, new_file, open_regular, remove_partial
+from builder.files import PARTIAL_PREFIX, copy_hashed, locked_directory, new_file, open_regular, remove_partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -122,12 +122,7 @@ class Vault:
         place = self.place(sha256)
         if not self.has(sha256):
             raise InvalidInputError(f"{what} is not in the vault {self.directory}", hint="it is fetched when needed")
-        state = hashlib.sha256()
-        with open_regular(place) as file, target.open("xb") as copy:
-            while chunk := file.read(_CHUNK):
-                state.update(chunk)
-                copy.write(chunk)
-        found = state.hexdigest()
+        found = copy_hashed(place, target)
         if found != sha256:
             target.unlink()
             raise InvalidInputError(
