@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from builder.errors import BedplateError, InvalidInputError
+from builder.full_disk import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,6 @@ _COPY_BYTES = 1 << 20
 _KINDS: Final = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO"}
 
 _NO_TARGETS = {"a directory": stat.S_ISDIR, "a socket": stat.S_ISSOCK, "a block device": stat.S_ISBLK}
-_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 # The name leads nowhere, which whoever gave it can mend.
 _NO_PLACE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO))
 
@@ -52,13 +52,13 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
         stream = None if status is None else _stream(target, status)
         place = target.resolve() if target.is_symlink() else target
     if stream is not None:
-        with _failures_of(target, only=_NO_SPACE | {errno.EPIPE}), os.fdopen(stream, "wb") as file:
+        with _failures_of(target, only=NO_SPACE | {errno.EPIPE}), os.fdopen(stream, "wb") as file:
             yield file
         return
     with _failures_of(target):
         descriptor, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=place.parent)
     try:
-        with _failures_of(target, only=_NO_SPACE), os.fdopen(descriptor, "wb") as file:
+        with _failures_of(target, only=NO_SPACE), os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             yield file
             file.flush()

@@ -10,12 +10,15 @@ import datetime as dt
 import hashlib
 import json
 import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from builder.definition.lock import Part
 from builder.errors import ToolFailedError, ToolMissingError
 from builder.files import locked, new_directory, remove_partial, require_free
+from builder.full_disk import telling_full_disk
 from builder.mkosi.archive import ArchiveWatch, blame_archive
 from builder.mkosi.packages import SUITE, TOOLCHAIN
 from builder.mkosi.toolchain import Origin, Toolchain
@@ -23,7 +26,6 @@ from builder.process import run, run_logged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from builder.definition.mirror import Mirror
     from builder.mkosi.cache import Cache
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 BOOTSTRAP_TIMEOUT: Final = 1800.0
 UNPACK_TIMEOUT: Final = 600.0
 _NEEDED_BYTES: Final = 2 << 30
+_FULL_HINT: Final = "free some space there, or set BEDPLATE_CACHE or TMPDIR to a directory on another file system"
 # Raise it when the way a tree is made changes, so that trees of the old kind are not taken for new ones.
 _RECIPE: Final = 1
 
@@ -73,12 +76,14 @@ def ensure_toolchain(
     """The tree for ``packages``, made if it is not there; a second process waits for the first one's tree.
 
     With ``supply`` the tree is made of the lock's packages and ``mirror`` means nothing. Raises ToolMissingError
-    without mmdebstrap, ToolFailedError with the log's path if it fails.
+    without mmdebstrap, ToolFailedError with the log's path if it fails, and BedplateError for a full file system.
     """
     tree = cache.toolchains / toolchain_key(packages, supply) / "tree"
     if tree.is_dir():
         return Toolchain(tree)
-    with locked(cache.toolchains / ".lock"):
+    # mmdebstrap unpacks in TMPDIR (mmdebstrap(1)).
+    places = (cache.toolchains, Path(tempfile.gettempdir()))
+    with telling_full_disk("the toolchain tree", *places, hint=_FULL_HINT), locked(cache.toolchains / ".lock"):
         remove_partial(cache.toolchains)
         if tree.is_dir():
             return Toolchain(tree)

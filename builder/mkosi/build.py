@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import InvalidInputError, ToolFailedError
+from builder.full_disk import telling_full_disk
 from builder.mkosi.layers import DISK, ENGINE, LAYERS, packages_by_area
 from builder.mkosi.manifest import installed_packages, packages_added
 from builder.mkosi.prune_report import PruneReport, read_prune_reports
+from builder.mkosi.scratch import SCRATCH_HINT
 from builder.process import run, run_logged
 
 if TYPE_CHECKING:
@@ -212,14 +214,15 @@ def run_mkosi(
         if on_line is not None:
             on_line(line)
 
-    seconds = run_logged(
-        mkosi_command(toolchain, workspace, *options, "--force", "build"),
-        timeout=timeout,
-        log=log,
-        env=mkosi_environment(toolchain),
-        cwd=workspace.tree,
-        on_line=watch,
-    )
+    with telling_full_disk("image and log of mkosi", workspace.scratch, log.parent, hint=SCRATCH_HINT):
+        seconds = run_logged(
+            mkosi_command(toolchain, workspace, *options, "--force", "build"),
+            timeout=timeout,
+            log=log,
+            env=mkosi_environment(toolchain),
+            cwd=workspace.tree,
+            on_line=watch,
+        )
     if unknown:
         raise ToolFailedError(f"a tool ignored a setting: {unknown[0].strip()}", hint=f"the full log is {log}")
     return seconds

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_VARIABLE: Final = "BEDPLATE_CACHE"
+# What to do if the file system of the cache is full.
+CACHE_HINT: Final = (
+    "what is in the cache is whole; free some space there, or set BEDPLATE_CACHE to a directory on another file system"
+)
 
 
 @dataclass(frozen=True, slots=True)

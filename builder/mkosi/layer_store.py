@@ -17,8 +17,11 @@ import msgspec
 
 from builder.errors import InvalidInputError
 from builder.files import copy_hashed, locked, new_directory, read_bytes, remove_partial, write_atomically
+from builder.full_disk import telling_full_disk
+from builder.mkosi.cache import CACHE_HINT
 from builder.mkosi.layers import Inputs, differences, explain, key_of
 from builder.mkosi.manifest import InstalledPackage  # noqa: TC001 -- msgspec reads the annotations
+from builder.mkosi.scratch import SCRATCH_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -87,7 +90,7 @@ class LayerStore:
         taken = []
         for name, expected in record.files.items():
             target = output / name
-            found = _copy(place / name, target)
+            found = _copy(place / name, target, layer.name)
             taken.append(target)
             if found != expected:
                 for path in taken:
@@ -101,7 +104,7 @@ class LayerStore:
     def put(self, record: LayerRecord, output: Path) -> None:
         """Take in a layer whose files are in ``output``. One that is there already stays as it is."""
         place = self._place(record.layer, record.inputs)
-        with locked(self.directory / ".lock"):
+        with _telling(record.layer, self.directory, CACHE_HINT), locked(self.directory / ".lock"):
             remove_partial(self.directory)
             if place.exists():
                 return
@@ -147,12 +150,17 @@ def _read(place: Path) -> LayerRecord | None:
         return None
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(source: Path, target: Path, layer: str) -> str:
     """Copy a file of the cache; the SHA-256 (hex) of the copy, "missing" if it is no file that can be read."""
     try:
-        return copy_hashed(source, target)
+        with _telling(layer, target.parent, SCRATCH_HINT):
+            return copy_hashed(source, target)
     except (OSError, InvalidInputError):
         return "missing"
+
+
+def _telling(layer: str, directory: Path, hint: str) -> AbstractContextManager[None]:
+    return telling_full_disk(f"the layer {layer}", directory, hint=hint)
 
 
 def _is_complete(record: LayerRecord, layer: Layer) -> bool:

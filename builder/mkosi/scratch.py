@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- the directories in it are made with mkdtemp, for this user alone
 _MEMORY_INFORMATION: Final = Path("/proc/meminfo")
+# What to do if a build fills the file system that it works on.
+SCRATCH_HINT: Final = "free some space there, or name a directory on another file system (--output)"
 # What the tools themselves need beside the files.
 _SPARE_BYTES: Final = 1 << 30
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.errors import BedplateError, InvalidInputError
 from builder.files import PARTIAL_PREFIX, copy_hashed, locked_directory, new_file, open_regular, remove_partial
+from builder.full_disk import NO_SPACE, file_system_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -88,8 +89,9 @@ class Vault:
         try:
             self._add(chunks, sha256, size, what)
         except OSError as error:
+            place = f" (file system {file_system_of(self.directory)})" if error.errno in NO_SPACE else ""
             raise BedplateError(
-                f"the vault {self.directory} cannot take {what}: {error.strerror}",
+                f"the vault {self.directory} cannot take {what}: {error.strerror}{place}",
                 hint="what it has is whole; free some space or name another directory (--vault)",
             ) from error
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from builder.definition.distribution import ENGINE_ARCHIVE
 from builder.definition.lock import ENGINE_PART, encode_lock
+from builder.full_disk import telling_full_disk
 from builder.vault.archive import write_archive
 from builder.vault.fetch import fetch
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from builder.definition.lock import ImageLock
     from builder.vault.fetch import Source
     from builder.vault.store import Vault
+
+
+_HINT: Final = "free some space there, or name a directory on another file system (--output, BEDPLATE_CACHE)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ class Supply:
         """
         packages = self.lock.of(*parts)
         suite = self.lock.current[ENGINE_ARCHIVE].suite if parts == (ENGINE_PART,) else self.lock.main.suite
-        directory.mkdir()
-        # Nothing is collected between the fetching of a file and its link in the archive.
-        with self.vault.locked(on_line):
+        # Nothing is collected between the fetching of a file and its copy in the archive.
+        with telling_full_disk("the local archive of packages", directory, hint=_HINT), self.vault.locked(on_line):
+            directory.mkdir()
             fetch(self.vault, packages, self.sources, on_line)
             write_archive(self.vault, packages, directory, suite=suite, date=date)

@@ -95,7 +95,7 @@ def test_a_full_disk_is_told_and_leaves_a_whole_vault(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "error: the vault" in done.stderr
-    assert "No space left on device" in done.stderr
+    assert f"No space left on device (file system {tmp_path}/small)" in done.stderr
     assert "hint: what it has is whole" in done.stderr
     partial, *sums = done.stdout.splitlines()
     assert partial == "0"
