@@ -17,6 +17,7 @@ import pytest
 from builder.cli.exitcodes import ExitCode
 from builder.cli.group import VERBS, bedplate
 from builder.definition.load import parse
+from builder.definition.lock import load_lock
 from builder.image.inventory_file import from_jsonl
 from builder.mkosi.layers import LAYERS, OPTIONAL_LAYERS
 from builder.release.reference import BOUND_PCRS
@@ -155,6 +156,19 @@ def test_stages_of_the_transcript_are_stages_of_the_code() -> None:
     shown = re.findall(r"^(.+) done in \d+\.\d s$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(shown) > 5
     assert set(shown) <= known
+
+
+def test_amounts_of_packages_are_those_of_the_lock_that_comes_along() -> None:
+    lock = load_lock(ROOT / "images/inference-node")
+    files = {(package.sha256, package.size) for package in lock.packages}
+    size = sum(size for _, size in files)
+    states = ", ".join(f"{state.suite} as of {state.date}" for state in lock.current.values())
+    page = (ROOT / "docs/guides/lock-and-vault.md").read_text()
+    assert f"image.lock: {len(lock.packages)} packages of {states}\n" in page
+    amounts = re.findall(r"^(?:exported|verified) (.*)$", page, re.MULTILINE)
+    assert amounts == [f"{len(files)} files, {size / 1e6:.1f} MB"] * 2
+    caches = (ROOT / "docs/guides/mirrors-and-caches.md").read_text()
+    assert re.findall(r"^\| `vault/` \|.*\| ([^|]*) \|$", caches, re.MULTILINE) == [f"{size / (1 << 30):.2f} GiB"]
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:

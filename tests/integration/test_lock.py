@@ -18,7 +18,7 @@ from builder.errors import InvalidInputError
 from builder.mkosi.cache import find_cache
 from builder.progress import Silent
 from builder.release.lock import LockRequest, NewLock, make_lock, write_lock
-from builder.vault.fetch import Source
+from builder.vault.places import archive_sources
 from builder.vault.store import Vault
 from tests.debs import deb, row
 from tests.debs import lock as lock_of
@@ -36,8 +36,9 @@ pytestmark = pytest.mark.integration
 def request(old: ImageLock | None = None, update: tuple[str, ...] | None = None) -> LockRequest:
     mirror = find_mirror(None, os.environ, None)
     assert mirror is not None, "there is no Debian archive to choose from: set BEDPLATE_MIRROR"
-    supply = shipped_supply()
-    return LockRequest(load(IMAGE), mirror, find_cache(os.environ), supply.vault, [Source(mirror.url)], old, update)
+    # As the verb does: each package that stays is looked for in the archive that the old lock has it from.
+    sources = [] if old is None else archive_sources(old, mirror, None)
+    return LockRequest(load(IMAGE), mirror, find_cache(os.environ), shipped_supply().vault, sources, old, update)
 
 
 def key(package: LockedPackage) -> tuple[str, tuple[Part, ...]]:
