@@ -56,7 +56,8 @@ def command(
 ) -> None:
     """Verify RELEASE: signatures first, then every digest, then the image against its own claims.
 
-    Hash tree, inventory and PCR values are computed again from the image, and the controls of its policy run again. A
+    Hash tree, inventory and PCR values are computed again from the image, and the controls of its policy run again. The
+    packages that the provenance names must be those of the release's lock; a build without a lock is told as such. A
     waiver that has expired is a mismatch. A policy may allow more than the packs that it includes, such as a port: what
     that is stands under departures. With --reviewers the releases are compared and judged again, and a review
     counts only if the same comes out. All mismatches are listed; exit code 1 means that there is at least one.
@@ -82,6 +83,7 @@ def command(
                 "uki": verified.reference.uki,
                 "key_ids": verified.key_ids,
                 "files": verified.files,
+                "lock": verified.lock,
                 "verdict": verified.verdict,
                 "departures": verified.departures,
                 "model": verified.model,
@@ -99,6 +101,7 @@ def _text(verified: VerifiedRelease, rebuilt: Sequence[Rebuilder], reviewed: Seq
     rows = [
         ("signed by", ", ".join(verified.key_ids)),
         ("files", f"{len(verified.files)}, every digest as signed"),
+        ("packages", _packages(verified.lock)),
         ("root hash", verified.reference.uki.root_hash),
         ("PCR values", f"as predicted from the image, for Secure Boot {modes}"),
         ("policy", _policy(verified.verdict)),
@@ -111,6 +114,12 @@ def _text(verified: VerifiedRelease, rebuilt: Sequence[Rebuilder], reviewed: Seq
         rows.append(("reviewed by", ", ".join(reviewed)))
     heading = f"verified: {image.name} {image.version} {image.architecture}, profile {image.profile}"
     return "\n".join((heading, *(f"  {label:<11}  {value}" for label, value in rows)))
+
+
+def _packages(lock: str | None) -> str:
+    if lock is None:
+        return "built without a lock (--unlocked): which they may be nobody can tell"
+    return f"those of image.lock, sha256:{lock}"
 
 
 def _model(model: Model) -> str:

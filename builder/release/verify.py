@@ -15,7 +15,8 @@ from builder.errors import InvalidInputError, NotVerifiedError
 from builder.files import read_bytes
 from builder.release.claims import check_image, check_provenance
 from builder.release.files import check_files, list_files
-from builder.release.layout import MAX_STATEMENTS_BYTES, NO_RELEASE_HINT, STATEMENTS
+from builder.release.layout import LOCK, MAX_STATEMENTS_BYTES, NO_RELEASE_HINT, STATEMENTS
+from builder.release.lock_claims import check_lock
 from builder.release.signed import SignedStatements, read_signed
 from builder.release.verdict_claims import Demands, check_verdict, departures_of
 
@@ -49,6 +50,11 @@ class VerifiedRelease:
     model: Model | None
     files: tuple[Subject, ...]
     envelopes: tuple[Envelope, ...]
+
+    @property
+    def lock(self) -> str | None:
+        """The SHA-256 (hex) of the lock whose packages the image is made of; None for a build without one."""
+        return next((file.digest["sha256"] for file in self.files if file.name == LOCK), None)
 
     def file(self, name: str) -> Subject:
         """A file of the release with the digest that was signed. Raises InvalidInputError if there is none."""
@@ -89,6 +95,7 @@ def verify_release(
         *check_files(directory, listing, signed.subjects, signed.bundles),
         *check_image(directory, signed),
         *check_provenance(signed),
+        *check_lock(directory, signed),
         *check_verdict(directory, signed, Demands(packs, today or dt.datetime.now(dt.UTC).date()), image),
     )
     refused = tuple(_check_profile(signed.reference.image.profile, allow_development=allow_development))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.image.inventory_file import pack, unpack
-from builder.release.layout import INVENTORY, REFERENCE_VALUES, STATEMENTS
+from builder.release.layout import INVENTORY, LOCK, REFERENCE_VALUES, STATEMENTS, TREE
 from policies.policy import encode, settle
 from signing import envelope_json
 from tests.refusals import assert_problems, problems_of
@@ -208,3 +208,36 @@ def test_provenance_of_another_image_is_told(copy: Copy, keys: Keyring) -> None:
     copy.edit_statements(keys.release, other)
     expected = "provenance: profile is development, the reference measurements say production"
     assert_problems(problems_of(copy.directory, keys), expected)
+
+
+def test_a_package_that_the_lock_lacks_is_told(copy: Copy, keys: Keyring) -> None:
+    def another(name: str, statement: dict[str, Any]) -> dict[str, Any]:
+        if name == "provenance":
+            stated = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+            stated.append({"uri": "pkg:deb/debian/door@1?arch=amd64", "annotations": {"usedIn": ["toolchain"]}})
+        return statement
+
+    copy.edit_statements(keys.release, another)
+    expected = "provenance: pkg:deb/debian/door@1?arch=amd64 (toolchain) is not in image.lock"
+    assert problems_of(copy.directory, keys) == [expected]
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_build_without_a_lock_has_to_say_so(copy: Copy, keys: Keyring, keyring: Path, *, says_so: bool) -> None:
+    def unlocked(name: str, statement: dict[str, Any]) -> dict[str, Any]:
+        statement["subject"] = [item for item in statement["subject"] if item["name"] not in {LOCK, TREE}]
+        if name == "provenance" and says_so:
+            statement["predicate"]["buildDefinition"]["internalParameters"]["lock"] = None
+        return statement
+
+    for name in (LOCK, TREE):
+        (copy.directory / name).unlink()
+    copy.edit_statements(keys.release, unlocked)
+    shown = bedplate("verify", copy.directory, "--trust", keyring / "release.pub")
+    if says_so:
+        assert shown.status == 0, shown.stderr
+        assert "  packages     built without a lock (--unlocked): which they may be nobody can tell\n" in shown.stdout
+    else:
+        assert shown.problems == [
+            "image.lock: it is missing, and the provenance says that the image was built with a lock"
+        ]
