@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.arguments import VerbWithActions, shown_path
+from builder.cli.arguments import IMAGES, VerbWithActions, shown_path
 from builder.cli.options import DIRECTORY, EXISTING, EXISTING_FILE
 from builder.cli.output import Format, format_option, print_json, print_text
 from builder.cli.progress import progress_option
@@ -62,6 +63,7 @@ def _pack(model: Path, name: str, licence: str, output: Path, reporter: Reporter
         print_json(packed.identity)
     else:
         _print(f"packed: {shown_path(packed.disk.absolute())}", packed.identity)
+        _print_lines(packed.identity_file)
 
 
 @command.command("show", short_help="Show an identity of weights.")
@@ -76,6 +78,7 @@ def _show(identity: Path, output_format: Format) -> None:
         print_json(found)
     else:
         _print(f"not checked against a disk: {shown_path(identity.absolute())}", found)
+        _print_lines(identity)
 
 
 @command.command("verify", short_help="Check a disk of weights against its identity.")
@@ -99,10 +102,11 @@ def _verify(
     from builder.weights.check import verify  # noqa: PLC0415
     from builder.weights.identity import read_identity  # noqa: PLC0415
 
-    expected = read_identity(identity or disk.with_suffix(".json"))
+    path = identity or disk.with_suffix(".json")
+    expected = read_identity(path)
     if root_hash is not None and root_hash.lower() != expected.verity.root_hash:
-        problem = f"the identity has the root hash {expected.verity.root_hash}, expected {root_hash}"
-        raise NotVerifiedError(problem, (problem,))
+        problem = f"it has the root hash {expected.verity.root_hash}, expected {root_hash}"
+        raise NotVerifiedError(f"{path} is not the identity that you trust", (problem,))
     with reporter.stage("verify") as stage:
         verified = verify(disk, expected, stage)
     if output_format is Format.JSON:
@@ -122,3 +126,11 @@ def _print(heading: str, identity: WeightsIdentity) -> None:
     if len(identity.files) > _SHOWN_FILES:
         rows.append(("", f"and {len(identity.files) - _SHOWN_FILES} more files"))
     print_text("\n".join((heading, *(f"  {label:<10} {value}" for label, value in rows))))
+
+
+def _print_lines(identity: Path) -> None:
+    """The lines by which a definition names the weights."""
+    from builder.files import sha256_file  # noqa: PLC0415 -- for a fast --help
+
+    place = os.path.relpath(identity.resolve(), (IMAGES / "NAME").resolve())
+    print_text(f"in images/NAME/image.yaml:\nweights:\n  identity: {place}\n  sha256: {sha256_file(identity)}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from builder.closure.bundle import MODULES
 from builder.definition.archives import package_archives
 from builder.definition.kernel import module_regex
+from builder.definition.model_paths import UNIT_SUFFIX, check_model_paths
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
 from builder.weights.identity import Model
@@ -116,7 +117,9 @@ def render(loaded: LoadedDefinition, mirror: Mirror | None) -> RenderedTree:
                     f"{path} would replace {relative} of the base {loaded.base_directory}",
                     hint="rename the file, or change the base",
                 )
-            entries[target] = _copy(path)
+            entry = entries[target] = _copy(path)
+            if loaded.weights is not None and target.suffix == UNIT_SUFFIX and isinstance(entry, RenderedFile):
+                check_model_paths(path, entry.content, loaded.weights)
     if loaded.definition.prune.enabled and PRUNE_RULES in entries:
         entries |= {PRUNE / module: _copy(_SOURCES / module) for module in MODULES}
     if PurePosixPath("mkosi.conf") not in entries:

@@ -46,7 +46,7 @@ def verify(disk: Path, identity: WeightsIdentity, stage: Stage) -> WeightsIdenti
 def _refused(disk: Path, problems: list[str]) -> NotVerifiedError:
     if len(problems) > _MAX_PROBLEMS:
         problems[_MAX_PROBLEMS:] = [f"and {len(problems) - _MAX_PROBLEMS} more"]
-    return NotVerifiedError(f"{disk} is not what its identity says: {problems[0]}", tuple(problems))
+    return NotVerifiedError(f"{disk} is not what its identity says", tuple(problems))
 
 
 class _Checking:

@@ -272,3 +272,58 @@ def test_a_private_key_beside_the_certificates_is_refused(images: Path) -> None:
 def test_a_name_that_is_no_host_name_is_refused(images: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"node\.hostname"):
         load(node(images, "node:\n  hostname: Node_7\n"))
+
+
+def with_engine(images: Path, weights: PackedWeights, *lines: str) -> RenderedTree:
+    path = with_weights(images, weights)
+    unit = path / "files/usr/lib/systemd/system/engine.service"
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    unit.write_text("\n".join(("[Service]", *lines, "")))
+    return render(load(path), None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ExecStart=/usr/bin/engine --model /weights/model.gguf \\",
+        "ExecStart=/usr/bin/engine --model=/run/weights/model.gguf",
+        "ExecStart=/usr/bin/engine --models /weights",
+        "BindReadOnlyPaths=/run/weights:/weights",
+        "ExecStart=/usr/bin/engine /weights/%i.gguf /weights/a%i.gguf /weights/$NAME /srv/weights/other.gguf",
+        "# Not /weights/model.bin.",
+        "; Not /weights/model.bin.",
+    ],
+)
+def test_an_engine_may_read_what_the_weights_have(line: str, images: Path, weights: PackedWeights) -> None:
+    assert line in text_of(with_engine(images, weights, line), f"{UNITS}/engine.service")
+
+
+@pytest.mark.parametrize(
+    "path", ["model.safetensors", "model", "model.gguf.part", "deep/model.gguf", "model.gguf/deep"]
+)
+@pytest.mark.parametrize("top", ["/weights", "/run/weights"])
+def test_an_engine_that_would_not_find_its_model_is_refused_with_the_line(
+    top: str, path: str, images: Path, weights: PackedWeights
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        with_engine(images, weights, "# as below", f'ExecStart=/usr/bin/engine --model "{top}/{path}"')
+    message = str(refused.value)
+    assert message.endswith(f"engine.service:3: it names /weights/{path}, but the weights small have model.gguf")
+    assert "keeps its suffix" in (refused.value.hint or "")
+
+
+def test_a_directory_of_the_weights_is_there_too_and_few_of_many_files_are_told(images: Path, tmp_path: Path) -> None:
+    files = dict.fromkeys(("a.bin", "b.bin", "c.bin", "deep/d.bin"), b"")
+    many = packed(write_model(tmp_path / "many", files), images / "weights")
+    assert with_engine(images, many, "ExecStart=/usr/bin/engine /weights/deep")
+    with pytest.raises(
+        InvalidInputError, match=r"/weights/dee, but the weights small have a\.bin, b\.bin, c\.bin \.\.\.$"
+    ):
+        with_engine(images, many, "ExecStart=/usr/bin/engine /weights/dee")
+
+
+def test_without_weights_a_unit_may_name_any(images: Path) -> None:
+    """The node that comes along: who gives it weights has a file of this name among them."""
+    tree = render(load(IMAGES / "inference-node"), None)
+    assert "/weights/model.gguf" in text_of(tree, f"{UNITS}/engine.service")
+    assert images
