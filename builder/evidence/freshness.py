@@ -21,6 +21,10 @@ class NoNonce(enum.Enum):
     FRESHNESS_NOT_CHECKED = "freshness not checked"
 
 
+class OtherNonceError(NotVerifiedError):
+    """The evidence carries a nonce, and another than the expected one."""
+
+
 ExpectedNonce: TypeAlias = bytes | NoNonce
 
 
@@ -40,5 +44,5 @@ def check_nonce(expected: ExpectedNonce, found: bytes | None) -> bytes | None:
     if not found:
         raise NotVerifiedError("the evidence is not an answer to this request", ("it carries no nonce",))
     if not hmac.compare_digest(expected, found):
-        raise NotVerifiedError("the evidence is not an answer to this request", ("it carries another nonce",))
+        raise OtherNonceError("the evidence is not an answer to this request", ("it carries another nonce",))
     return expected

@@ -24,6 +24,7 @@ from builder.evidence.evidence_files import (
     UntrustedQuotes,
     verify_evidence,
 )
+from builder.evidence.freshness import OtherNonceError
 from builder.evidence.public_area import PublicArea, parse_public
 from builder.evidence.tpm_wire import HASH_SIZES
 from builder.release.statements import convert, read_json
@@ -41,6 +42,7 @@ MAX_DOCUMENT_BYTES: Final = 8 << 20
 MIN_NONCE: Final = 16
 MAX_NONCE: Final = 64
 _WHAT: Final = "evidence document"
+_ANOTHER: Final = "the evidence is not that of this node and connection"
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z._-]{1,128}$(?!\n)")]
 
@@ -210,8 +212,16 @@ def verify_node_document(
         if (shown.key if isinstance(shown, PublicArea) else shown) != grounds.ak.key:
             problems.append("its attestation key is another than the trusted one: it is of another machine")
     if problems:
-        raise NotVerifiedError("the evidence is not that of this node and connection", tuple(problems))
-    return VerifiedNodeDocument(verify_evidence(document.evidence, challenge.binding, grounds), challenge, document)
+        raise NotVerifiedError(_ANOTHER, tuple(problems))
+    try:
+        verified = verify_evidence(document.evidence, challenge.binding, grounds)
+    except OtherNonceError:
+        # What was asked for is one hash over both, so it cannot be told which of them the TPM was given.
+        problem = (
+            "what was signed is not over this nonce and this TLS key: it is an old answer, or somebody is in between"
+        )
+        raise NotVerifiedError(_ANOTHER, (problem,)) from None
+    return VerifiedNodeDocument(verified, challenge, document)
 
 
 def _evidence(stated: _Document) -> UntrustedEvidence:

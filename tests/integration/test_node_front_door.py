@@ -255,7 +255,7 @@ def test_the_prompt_is_sent_to_the_release_and_no_byte_of_it_to_another(seen: Se
         ("replay", "it answers another nonce"),
         ("replay, new nonce", "somebody is in between"),
         ("relay", "somebody is in between"),
-        ("relay, his key", "it carries another nonce"),
+        ("relay, his key", "not over this nonce and this TLS key"),
         ("web certificate", "somebody is in between"),
     ],
 )
@@ -294,7 +294,8 @@ def test_an_old_document_does_not_answer_a_new_nonce_of_the_same_connection(seen
         verify_node_document(document, later, grounds)
     with pytest.raises(NotVerifiedError) as refused:
         verify_node_document(dataclasses.replace(document, nonce=later.nonce), later, grounds)
-    assert refused.value.problems == ("it carries another nonce",)
+    (problem,) = refused.value.problems
+    assert problem.startswith("what was signed is not over this nonce and this TLS key")
 
 
 def test_nothing_that_was_said_leaves_the_machine_but_in_tls_or_is_kept(seen: Seen) -> None:
