@@ -85,7 +85,8 @@ def _library() -> types.ModuleType:
         from google.protobuf import descriptor_pool  # noqa: F401, PLC0415 -- the types of the facts need it
     except ImportError as error:
         raise MissingExtraError(
-            f"rules of one's own need the Python package {error.name}", hint="pip install 'bedplate[cel]'"
+            f"rules of one's own need the Python package {error.name}",
+            hint="pip install '.[cel]' in a checkout of bedplate",
         ) from None
     return typing.cast("types.ModuleType", cel)
 

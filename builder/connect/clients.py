@@ -1,6 +1,6 @@
 """Clients of httpx that speak to one accepted node: what libraries on top of it (OpenAI's, say) are given.
 
-httpx is an extra (``pip install bedplate[client]``). TLS refuses any other key; these also refuse a request to another
+httpx is an extra (``pip install '.[client]'``). TLS refuses any other key; these also refuse a request to another
 place, so that a redirect or a wrong base URL does not even open a connection, and one to ``http://`` sends nothing in
 the clear. Proxies, certificates and passwords of the environment are not used.
 """
@@ -16,7 +16,7 @@ try:
     import httpx
 except ImportError as error:
     raise ToolMissingError(
-        "httpx, an extra of bedplate, is not installed", hint="pip install 'bedplate[client]'"
+        "httpx, an extra of bedplate, is not installed", hint="pip install '.[client]' in a checkout of bedplate"
     ) from error
 
 if TYPE_CHECKING:

@@ -393,7 +393,7 @@ def test_without_httpx_it_is_said_what_to_install() -> None:
         "except ToolMissingError as error: print(error.hint)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "pip install 'bedplate[client]'\n"
+    assert done.stdout == "pip install '.[client]' in a checkout of bedplate\n"
 
 
 def hears_no_prompt(*servers: TlsNode) -> None:

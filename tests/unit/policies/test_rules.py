@@ -218,7 +218,7 @@ def test_a_rule_without_the_library_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "cel_expr_python", None)
     with pytest.raises(MissingExtraError, match="cel_expr_python") as caught:
         load([path])
-    assert caught.value.hint == "pip install 'bedplate[cel]'"
+    assert caught.value.hint == "pip install '.[cel]' in a checkout of bedplate"
 
 
 def test_packs_without_rules_need_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
