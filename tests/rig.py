@@ -93,12 +93,9 @@ class Witness:
     def __call__(self, *arguments: Any, **options: Any) -> ObservedBoot:
         memory = self.folder / "memory"
         quotes: list[RawQuote] = []
-        observed = boot(
-            *arguments,
-            **options,
-            hardware=Hardware(memory_file=memory, smbios_strings=self.smbios_strings),
-            on_stop=lambda transact: quotes.append(quote(transact, self.nonce, QUOTED)),
-        )
+        options["hardware"] = Hardware(memory_file=memory, smbios_strings=self.smbios_strings)
+        options["on_stop"] = lambda transact: quotes.append(quote(transact, self.nonce, QUOTED))
+        observed = boot(*arguments, **options)
         log = parse_event_log(log_in_memory(memory))
         memory.unlink()
         self.machine = Machine(quotes[0], quoted_values(observed, QUOTED), log, self.nonce)

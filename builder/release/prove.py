@@ -28,11 +28,13 @@ from builder.vm.tpm_change import Extend
 from builder.vm.varstore import SecureBootVariables
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from builder.mkosi.toolchain import Toolchain
     from builder.release.statements import ReferenceMeasurements
+    from builder.vm.qemu import Hardware
     from builder.vm.recorder import RecordedChange
 
 BOOT_TIMEOUT: Final = 600.0
@@ -45,6 +47,18 @@ _EXPLANATIONS: Final = {
     Outcome.RESET: "the machine reset itself",
     Outcome.TIMED_OUT: "the time limit was reached",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What becomes of a machine that booted as predicted: it runs on until ``stop`` is set, which its end does, too.
+
+    ``begin`` is called with the proof, and with a function that sends a command to the machine's TPM and returns the
+    response, before the machine goes on.
+    """
+
+    begin: Callable[[BootProof, Callable[[bytes], bytes]], None]
+    stop: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +88,13 @@ def prove(
     mode: SecureBootMode = SecureBootMode.ENABLED,
     phase: Phase = Phase.READY,
     timeout: float = BOOT_TIMEOUT,
+    hardware: Hardware | None = None,
+    service: Service | None = None,
     on_change: Callable[[RecordedChange], None] | None = None,
 ) -> BootProof:
     """Boot ``release`` until ``phase`` and compare; the machine's firmware and TPM are new.
+
+    With ``service`` the machine goes on after a proof, and the result is that of its end.
 
     Raises InvalidInputError if the directory is no release, NotVerifiedError if its reference values leave out a PCR or
     a bank that they must have, ToolFailedError if the rig itself fails. A boot that ends
@@ -91,6 +109,23 @@ def prove(
     variables = load_variables(release)
     image = reference.image
     disk = release / Names.of(image).disk
+
+    def proved(observed: ObservedBoot) -> BootProof:
+        extends = [
+            (recorded.change.pcr, recorded.change.digests)
+            for recorded in observed.changes
+            if isinstance(recorded.change, Extend)
+        ]
+        comparisons = compare(pcrs, observed.values, phase=phase, extends=extends)
+        return BootProof(mode, observed, comparisons, _problems(observed, comparisons, mode))
+
+    def reached(observed: ObservedBoot, transact: Callable[[bytes], bytes]) -> None:
+        proof = proved(observed)
+        if service is not None and not proof.problems:
+            service.begin(proof, transact)
+        elif service is not None:
+            service.stop.set()
+
     observed = boot(
         toolchain,
         disk,
@@ -98,15 +133,13 @@ def prove(
         until=phase,
         timeout=timeout,
         workdir=workdir,
+        hardware=hardware,
         on_change=on_change,
+        on_reached=None if service is None else reached,
+        visit=None if service is None else service.stop.wait,
+        gone=None if service is None else service.stop,
     )
-    extends = [
-        (recorded.change.pcr, recorded.change.digests)
-        for recorded in observed.changes
-        if isinstance(recorded.change, Extend)
-    ]
-    comparisons = compare(pcrs, observed.values, phase=phase, extends=extends)
-    return BootProof(mode, observed, comparisons, _problems(observed, comparisons, mode))
+    return proved(observed)
 
 
 def _require_whole(release: Path, pcrs: Mapping[int, PredictedPcr | Unpredictable]) -> None:

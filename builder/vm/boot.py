@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,9 @@ def boot(
     workdir: Path,
     hardware: Hardware | None = None,
     on_change: Callable[[RecordedChange], None] | None = None,
-    visit: Callable[[], None] | None = None,
+    on_reached: Callable[[ObservedBoot, Callable[[bytes], bytes]], None] | None = None,
+    visit: Callable[[], object] | None = None,
+    gone: threading.Event | None = None,
     on_stop: Callable[[Callable[[bytes], bytes]], None] | None = None,
 ) -> ObservedBoot:
     """Boot ``image`` until it measures the boot phase ``until``, ends otherwise, or ``timeout`` seconds have passed.
@@ -55,9 +58,11 @@ def boot(
     ``secure_boot`` are the keys to enrol; with None no keys are enrolled and Secure Boot is off. With ``until`` None
     (or FIRMWARE, which leaves no mark) only the machine's own end or the time limit ends the boot. ``workdir`` is an
     existing directory for temporary files; the image is never written. ``on_change`` is called with every PCR change
-    as it happens. ``visit`` is called in a thread of its own once ``until`` is reached; the machine runs on until it
-    returns, and what it raises is raised. ``on_stop`` is called once the machine has been stopped and the PCRs were
-    read, with a function that sends the TPM a command and returns its response (for a quote, say).
+    as it happens. ``on_reached`` is called once ``until`` is reached, before the machine's next word to its TPM, with
+    the boot as it is then and with a function that sends the TPM a command and returns its response. ``visit`` is
+    called after it, in a thread of its own; the machine runs on until it returns, with no limit of time, and what it
+    raises is raised. ``gone`` is set if the machine ends before, for a visitor that would stay longer. ``on_stop`` is
+    called once the machine has been stopped and the PCRs were read, with the same function (for a quote, say).
 
     Raises InvalidInputError for a missing image, ToolFailedError when QEMU or swtpm fails or when the firmware
     measured another Secure Boot state than was asked for, and RecorderIncompleteError when the changes seen do not
@@ -76,6 +81,7 @@ def boot(
                 file.touch()
                 writable.append(file)
         variables = scratch / "variables.fd"
+        asked = secure_boot is not None
         variables.write_bytes(_variable_store(toolchain, secure_boot))
         with fresh_tpm(toolchain, scratch) as tpm:
             machine, machine_end = socket.socketpair()
@@ -83,17 +89,31 @@ def boot(
             with machine, contextlib.closing(recorder):
                 argv = qemu_argv(hardware, disk=image, variables=variables, tpm_fd=machine_end.fileno())
                 command = toolchain.command(argv, writable=writable, readable=[image, *hardware.extra_disks])
-                watch = partial(_watch, recorder, until=until, timeout=timeout, on_change=on_change, visit=visit)
+
+                def stay() -> Outcome | None:
+                    if on_reached is not None:
+                        on_reached(
+                            _observe(recorder, Outcome.REACHED, recorder.elapsed, asked=asked), recorder.transact
+                        )
+                    return Outcome.REACHED if visit is None else _visited(recorder, visit, gone or threading.Event())
+
+                watch = partial(_watch, recorder, until=until, timeout=timeout, on_change=on_change, stay=stay)
                 outcome = _run(command, machine_end, scratch, watch)
                 end = recorder.elapsed
                 if not recorder.changes:
                     raise ToolFailedError(f"the firmware measured nothing within {timeout:g} seconds")
-                values = recorder.read_pcrs()
-                _require_banks(active_banks(recorder.transact))
+                observed = _observe(recorder, outcome, end, asked=asked)
                 if on_stop is not None:
                     on_stop(recorder.transact)
+    return observed
+
+
+def _observe(recorder: Recorder, outcome: Outcome, end: float, *, asked: bool) -> ObservedBoot:
+    """What the TPM and the recording say now."""
+    values = recorder.read_pcrs()
+    _require_banks(active_banks(recorder.transact))
     changes = tuple(recorder.changes)
-    was_on = _secure_boot_was_on(changes, asked=secure_boot is not None)
+    was_on = _secure_boot_was_on(changes, asked=asked)
     return ObservedBoot(outcome, values, changes, was_on, milestones(changes, end))
 
 
@@ -138,17 +158,20 @@ def _watch(
     until: Phase | None,
     timeout: float,
     on_change: Callable[[RecordedChange], None] | None,
-    visit: Callable[[], None] | None,
+    stay: Callable[[], Outcome | None],
 ) -> Outcome | None:
-    """Relay TPM traffic until the observation ends; ``None`` when QEMU itself failed."""
+    """Relay TPM traffic until the observation ends; ``None`` when QEMU itself failed.
+
+    ``stay`` is called when ``until`` is reached, and says how it ends then.
+    """
     while (left := timeout - recorder.elapsed) > 0:
         event = recorder.step(left)
         if isinstance(event, RecordedChange):
             if on_change is not None:
                 on_change(event)
             outcome = outcome_so_far(recorder.changes, until)
-            if outcome is Outcome.REACHED and visit is not None:
-                return _visited(recorder, visit, timeout)
+            if outcome is Outcome.REACHED:
+                return stay()
             if outcome is not None:
                 return outcome
         elif event is not None:
@@ -156,16 +179,17 @@ def _watch(
     return Outcome.TIMED_OUT
 
 
-def _visited(recorder: Recorder, visit: Callable[[], None], timeout: float) -> Outcome | None:
+def _visited(recorder: Recorder, visit: Callable[[], object], gone: threading.Event) -> Outcome | None:
     """Relay TPM traffic until ``visit`` returns."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="visit") as pool:
         visiting = pool.submit(visit)
-        while not visiting.done() and recorder.elapsed < timeout:
-            event = recorder.step(_VISIT_SECONDS)
-            if isinstance(event, MachineSignal):
-                return _end(event)
-        if not visiting.done():
-            return Outcome.TIMED_OUT
+        try:
+            while not visiting.done():
+                event = recorder.step(_VISIT_SECONDS)
+                if isinstance(event, MachineSignal):
+                    return _end(event)
+        finally:
+            gone.set()
         visiting.result()
     return Outcome.REACHED
 

@@ -46,8 +46,8 @@ class Hardware:
 def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -> tuple[str, ...]:
     """The command that boots ``disk`` with the (writable) variable store ``variables``.
 
-    ``tpm_fd`` is an inherited socket on which swtpm's control protocol is answered. Disks are opened read-only; what
-    the guest writes goes to a temporary file of QEMU (in TMPDIR).
+    ``tpm_fd`` is an inherited socket on which swtpm's control protocol is answered. Disks are opened read-only;
+    what the guest writes to ``disk`` goes to a temporary file of QEMU (in TMPDIR), and to extra disks it cannot write.
     """
     # fmt: off
     argv = [
@@ -72,7 +72,7 @@ def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -
     ]
     # fmt: on
     for number, extra in enumerate(hardware.extra_disks):
-        argv += _disk(f"extra{number}", extra)
+        argv += _disk(f"extra{number}", extra, access="readonly=on")
     if hardware.network or hardware.https_port is not None:
         # "restrict" leaves what is forwarded explicitly.
         forward = "" if hardware.https_port is None else f",hostfwd=tcp:127.0.0.1:{hardware.https_port}-:443"
@@ -91,10 +91,10 @@ def qemu_argv(hardware: Hardware, *, disk: Path, variables: Path, tpm_fd: int) -
     return tuple(argv)
 
 
-def _disk(name: str, path: Path, options: str = "") -> list[str]:
+def _disk(name: str, path: Path, options: str = "", access: str = "snapshot=on") -> list[str]:
     # fmt: off
     return [
-        "-drive", f"if=none,id={name},format=raw,snapshot=on,file={_value(path)}",
+        "-drive", f"if=none,id={name},format=raw,{access},file={_value(path)}",
         "-device", f"virtio-blk-pci,drive={name}{options}",
     ]
     # fmt: on

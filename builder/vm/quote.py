@@ -1,8 +1,9 @@
-"""A quote by the TPM of a machine that was stopped: a fresh attestation key, then TPM2_Quote, by raw commands.
+"""The attestation key of a machine's TPM, and a quote by it once the machine was stopped, by raw commands.
 
-TPM 2.0 Library, Part 3, 24.1 "TPM2_CreatePrimary" and 18.4 "TPM2_Quote". The key is a primary of the endorsement
-hierarchy: ECC P-256 with ECDSA and SHA-256, restricted, signing, and bound to this TPM. It is made from the TPM's seed,
-so the same TPM always makes the same key.
+TPM 2.0 Library, Part 3, 24.1 "TPM2_CreatePrimary", 18.4 "TPM2_Quote" and 28.4 "TPM2_FlushContext". The key is a primary
+of the endorsement hierarchy: ECC P-256 with ECDSA and SHA-256, restricted, signing, and bound to this TPM. It is made
+from the TPM's seed, so the same TPM always makes the same key; the gateway of a node makes it, too (``keyTemplate`` in
+its ``internal/tpm/quote.go``).
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from builder.measurement.pcr import PCR_COUNT, Bank
-from builder.vm.tpm_message import HEADER_SIZE, RC_SUCCESS, ST_SESSIONS, TpmReader
+from builder.vm.tpm_message import HEADER_SIZE, RC_SUCCESS, ST_NO_SESSIONS, ST_SESSIONS, TpmReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _CC_CREATE_PRIMARY: Final = 0x00000131
 _CC_QUOTE: Final = 0x00000158
+_CC_FLUSH_CONTEXT: Final = 0x00000165
 _RH_ENDORSEMENT: Final = 0x4000000B
 _ALG_ECC, _ALG_SHA256, _ALG_ECDSA, _ALG_NULL = 0x0023, 0x000B, 0x0018, 0x0010
 _CURVE_P256: Final = 0x0003
@@ -41,6 +43,21 @@ class RawQuote:
     public: bytes
     attest: bytes
     signature: bytes
+
+
+def attestation_key(transact: Callable[[bytes], bytes]) -> bytes:
+    """The TPMT_PUBLIC of the attestation key. The TPM may be that of a running machine: nothing stays in it.
+
+    ``transact`` and what is raised are as for ``quote``.
+    """
+    handle, public = _create_key(transact)
+    flush = struct.pack(">HIII", ST_NO_SESSIONS, HEADER_SIZE + 4, _CC_FLUSH_CONTEXT, handle)
+    reader = TpmReader("TPM2_FlushContext response", transact(flush))
+    tag = reader.header()
+    code = reader.number(4)
+    if code != RC_SUCCESS or tag != ST_NO_SESSIONS:
+        raise reader.error(f"response code {code:#x}, tag {tag:#x}")
+    return public
 
 
 def quote(transact: Callable[[bytes], bytes], nonce: bytes, pcrs: Iterable[int]) -> RawQuote:

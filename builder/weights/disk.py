@@ -13,10 +13,14 @@ import struct
 import uuid
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from builder.image.gpt import read_partition_table
 from builder.image.verity import partition_uuids
 from builder.weights.hash_tree import BLOCK, TreeShape
+
+if TYPE_CHECKING:
+    from builder.image.binary import BinaryView
 
 DATA_TYPE: Final = uuid.UUID("c40aceef-936c-48eb-8421-55dba4d37d78")
 TREE_TYPE: Final = uuid.UUID("11f1f6a4-4228-437b-9d7d-86dc732214d4")
@@ -73,6 +77,18 @@ def head_and_tail(layout: DiskLayout, root_hash: bytes) -> tuple[bytes, bytes]:
     backup = _header(last, 1, last - _TABLE_SECTORS, disk_uuid, entries)
     head = (_protective_mbr(last) + primary + entries).ljust(layout.data_offset, b"\0")
     return head, entries + backup
+
+
+def named_root_hash(disk: BinaryView) -> bytes | None:
+    """The root hash that the partitions of a disk are named after, None if they are not those of weights.
+
+    Nothing shows that the disk holds what has this hash. Raises MalformedImageError for a broken partition table.
+    """
+    by_type = [(partition.type_guid, partition.unique_guid) for partition in read_partition_table(disk).partitions]
+    if [kind for kind, _ in by_type] != [DATA_TYPE, TREE_TYPE]:
+        return None
+    (_, data), (_, tree) = by_type
+    return data.bytes + tree.bytes
 
 
 def _protective_mbr(last_lba: int) -> bytes:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from builder.errors import InvalidInputError, ToolFailedError
+from builder.evidence.public_area import parse_public
 from builder.measurement.pcr import Bank
 from builder.measurement.phases import Phase
 from builder.vm.boot import boot
 from builder.vm.observation import ObservedBoot, Outcome
 from builder.vm.qemu import Hardware
+from builder.vm.quote import attestation_key
 from builder.vm.varstore import SecureBootVariables
 from tests.tiny_disk import read_esp_folder, write_tiny_disk
 from tests.uki_builder import Section, append_sections
@@ -178,11 +180,16 @@ def test_a_visitor_comes_at_the_phase_and_what_he_raises_is_raised(toolchain: To
             toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=TIMEOUT, workdir=tmp_path,
             visit=visit,
         )  # fmt: skip
-    # The machine turns itself off meanwhile, which ends the observation.
+    # The machine turns itself off meanwhile, which ends the observation, and the visit of who waits for that.
+    gone, seen = threading.Event(), []
     observed = boot(
         toolchain, tmp_path / "disk.raw", secure_boot=None, until=Phase.READY, timeout=TIMEOUT, workdir=tmp_path,
-        visit=lambda: time.sleep(20),
+        on_reached=lambda reached, transact: seen.append((reached, attestation_key(transact))),
+        visit=gone.wait, gone=gone,
     )  # fmt: skip
+    ((reached, key),) = seen
+    assert (reached.outcome, reached.changes) == (Outcome.REACHED, observed.changes[: len(reached.changes)])
+    assert parse_public(key).raw == key
     assert (observed.outcome, visits) == (Outcome.POWERED_OFF, ["came"])
 
 

@@ -1,8 +1,14 @@
-"""A production node with a real model: attested, and asked through OpenAI's client over that connection (minutes)."""
+"""The headline path as a user walks it, with a real model: weights, node, ``bedplate boot --serve``, connect, chat.
+
+The node is attested and asked through OpenAI's client over that connection. One boot (minutes).
+"""
 
 from __future__ import annotations
 
+import json
+import signal
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -11,20 +17,19 @@ import pytest
 from builder.connect.clients import client
 from builder.connect.node import connect
 from builder.connect.origin import parse_origin
+from builder.evidence.evidence_files import Grounds, read_attestation_key
 from builder.evidence.policy import AppraisalPolicy
+from builder.evidence.trust import trust_pinned_key
 from builder.measurement.configuration import SecureBootMode
-from builder.measurement.phases import Phase
 from builder.progress import Silent
 from builder.release.keyring import RELEASE_PUBLIC_KEY, Keyring, load_trusted
-from builder.release.layout import Names
 from builder.release.sign import sign_build
-from builder.vm.boot import boot
-from builder.vm.observation import Outcome
-from builder.vm.qemu import Hardware
 from builder.weights.identity import Model
-from tests.front_door import enrolled, first_evidence, free_port, reference_of, secure_boot_of
+from tests.front_door import free_port, reference_of
+from tests.long_running import running
 from tests.models import packed_model
 from tests.node_images import build_node
+from tests.releases import bedplate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +40,7 @@ pytestmark = [pytest.mark.boot, pytest.mark.integration, pytest.mark.timeout(360
 
 BOOT_SECONDS = 1500.0
 LOAD_SECONDS = 900.0
+STOP_SECONDS = 60.0
 CANARY = "canary-93af"
 
 
@@ -47,13 +53,15 @@ def test_a_model_answers_over_the_connection_that_was_attested(
     reference = reference_of(release, load_trusted(keyring / RELEASE_PUBLIC_KEY))
     assert reference.model == Model.of(weights.identity)
 
-    port = free_port()
+    port, ak, trust = free_port(), tmp_path / "node.tpmt", keyring / RELEASE_PUBLIC_KEY
     url, said = f"https://127.0.0.1:{port}", dict[str, Any]()
-
-    def visit() -> None:
-        grounds = enrolled(first_evidence(url, reference))
+    serve = ("--serve", str(port), "--weights", weights.disk, "--save-ak", ak, "--timeout", str(BOOT_SECONDS))
+    with running("boot", release, "--trust", trust, *serve, "--format", "json", folder=tmp_path) as machine:
+        machine.wait_for(f"serves at {url}", BOOT_SECONDS)
+        shown = bedplate("connect", url, "--ak", ak, "--release", release, "--trust", trust)
+        key = trust_pinned_key(read_attestation_key(ak.read_bytes()))
+        grounds = Grounds(key, first_use=False, nitro_roots=(), at=datetime.now(UTC))
         accepted = connect(parse_origin(url), [reference], grounds, AppraisalPolicy()).accepted()
-        said["mode"] = accepted.match.mode
         with client(accepted, parse_origin(url)) as bound:
             end = time.monotonic() + LOAD_SECONDS
             while bound.get("/healthz").text != "ready\n":
@@ -71,18 +79,19 @@ def test_a_model_answers_over_the_connection_that_was_attested(
             with pytest.raises(openai.APIStatusError) as refused:
                 chat(**(question | {"messages": [{"role": "user", "content": {CANARY: 5}}]}))
             said["error"] = refused.value.response.text
+            vectors = {"model": "model", "input": "a", "query": "a", "documents": ["a"]}
+            said["vectors"] = [bound.post(f"/v1/{what}", json=vectors).status_code for what in ("embeddings", "rerank")]
+        status = machine.stop(signal.SIGINT, STOP_SECONDS)
 
-    observed = boot(
-        toolchain,
-        release / Names(built.record.stem).disk,
-        secure_boot=secure_boot_of(release),
-        until=Phase.READY,
-        timeout=BOOT_SECONDS,
-        workdir=tmp_path,
-        hardware=Hardware(memory=2048, https_port=port, extra_disks=(weights.disk,)),
-        visit=visit,
-    )
-    assert (observed.outcome, said["mode"]) == (Outcome.REACHED, SecureBootMode.ENABLED)
+    assert (status, machine.left) == (0, []), machine.stderr
+    proof = json.loads(machine.stdout)
+    assert (proof["proved"], proof["secure_boot"], proof["outcome"]) == (True, "enabled", "reached")
+    assert proof["serves"] == url
+    assert f"  bedplate connect {url} --ak {ak} --release {release} --trust {trust}\n" in machine.stderr
+    assert shown.status == 0, shown.stderr
+    assert "by pinned-key" in " ".join(shown.stdout.split())
+    assert f"{weights.identity.name}, {weights.identity.licence}, {weights.identity.sha256}" in shown.stdout
+    assert accepted.match.mode is SecureBootMode.ENABLED
     assert said["whole"].usage.completion_tokens > 0
     assert said["whole"].choices[0].message.content
     for usage in (said["whole"].usage, said["again"].usage, said["stream"][-1].usage):
@@ -90,3 +99,5 @@ def test_a_model_answers_over_the_connection_that_was_attested(
         assert usage.prompt_tokens_details is None or not usage.prompt_tokens_details.cached_tokens
     assert said["stream"][-1].usage.completion_tokens > 0
     assert CANARY not in said["error"]
+    # The engine that comes along makes no vectors, as the guide says.
+    assert said["vectors"] == [501, 501]

@@ -10,13 +10,13 @@ from builder.evidence.public_area import parse_public, require_attestation_key
 from builder.evidence.quote import verify_quote
 from builder.evidence.signature import parse_signature
 from builder.evidence.trust import trust_pinned_key
-from builder.vm.quote import MAX_NONCE, RawQuote, quote
+from builder.vm.quote import MAX_NONCE, RawQuote, attestation_key, quote
 from builder.vm.tpm_message import MalformedTpmMessageError
 from tests.attester import NONCE, PCRS, ec_key, public_area, quote_attest, sized, tpmt_signature
 from tests.tpm_messages import AUTHORIZATION, message
 
 ST_NO_SESSIONS, ST_SESSIONS = 0x8001, 0x8002
-CREATE_PRIMARY, QUOTE = 0x131, 0x158
+CREATE_PRIMARY, QUOTE, FLUSH_CONTEXT = 0x131, 0x158, 0x165
 RETRY, BAD_NONCE = 0x922, 0x1D5
 HANDLE = 0x80000001
 AREA = public_area(ec_key())
@@ -105,3 +105,15 @@ def test_nothing_is_asked_that_a_tpm_cannot_answer(nonce: bytes, pcrs: list[int]
     with pytest.raises(ValueError, match=problem):
         quote(tpm, nonce, pcrs)
     assert tpm.asked == []
+
+
+def test_the_key_of_a_running_machine_is_told_and_taken_out_of_its_tpm() -> None:
+    tpm = Tpm(CREATED, message(ST_NO_SESSIONS, 0, b""))
+    assert attestation_key(tpm) == AREA
+    assert struct.unpack(">HIII", tpm.asked[1]) == (ST_NO_SESSIONS, 14, FLUSH_CONTEXT, HANDLE)
+
+
+@pytest.mark.parametrize("answered", [message(ST_NO_SESSIONS, 0x1C4, b""), message(ST_SESSIONS, 0, b"")])
+def test_a_key_that_stays_in_the_tpm_is_an_error(answered: bytes) -> None:
+    with pytest.raises(MalformedTpmMessageError, match="TPM2_FlushContext response"):
+        attestation_key(Tpm(CREATED, answered))
