@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+WITH_A_MODEL = "<!-- runs: with a model -->"
 _FOLDERS = "builder|signing|policies|images|tests|docs"
 
 
@@ -185,6 +189,28 @@ def test_examples_without_a_release_print_what_the_page_shows(page: Path, tmp_pa
         require("openssl")
     for example, printed in zip(commands, run(commands, tmp_path, {}), strict=True):
         assert pattern(example.output).fullmatch(printed), f"$ {example.command}{printed}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if WITH_A_MODEL in page.read_text()], ids=lambda p: p.name)
+def test_examples_with_a_model_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
+    """The model is a made one: its content is in no output."""
+    shutil.copytree(ROOT / "images", tmp_path / "images")
+    (tmp_path / "gemma-3-270m-q4_k_m.gguf").write_bytes(b"GGUF" + bytes(100_000))
+    place = WITH_A_MODEL.removeprefix("<!-- runs: ").removesuffix(" -->")
+    commands = [item for block in blocks(page.read_text()) if block.place == place for item in examples(block.body)]
+    for example, printed in zip(commands, run(commands, tmp_path, {"PYTHONPATH": str(ROOT)}), strict=True):
+        assert pattern(example.output).fullmatch(printed), f"$ {example.command}{printed}"
+
+
+@each_page
+def test_python_that_a_page_shows_imports_what_there_is(page: Path) -> None:
+    for block in blocks(page.read_text()):
+        if block.kind != "python":
+            continue
+        for statement in ast.walk(ast.parse(block.body)):
+            if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(("builder", "signing")):
+                module = importlib.import_module(statement.module or "")
+                assert [item.name for item in statement.names if not hasattr(module, item.name)] == []
 
 
 def require(*programs: str) -> None:

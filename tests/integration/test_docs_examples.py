@@ -23,7 +23,8 @@ pytestmark = pytest.mark.integration
 
 ON_A_RELEASE = "on a release"
 IN_A_RELEASE = "in a release"
-PLACES = {"", ON_A_RELEASE, IN_A_RELEASE}
+# The last is for tests/test_docs.py.
+PLACES = {"", ON_A_RELEASE, IN_A_RELEASE, "with a model"}
 
 
 @pytest.fixture(scope="module")
