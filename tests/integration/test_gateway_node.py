@@ -333,6 +333,28 @@ def test_nothing_that_was_said_is_in_what_the_gateway_prints_counts_or_answers(
     assert bench.node.process.poll() is None
 
 
+DEEP = {
+    "chat_template_kwargs": {"chat_template_kwargs": "VALUE"},
+    "tools": {"tools": [{"type": "function", "function": {"name": "f", "parameters": "VALUE"}}]},
+    "json_schema": {"response_format": {"type": "json_schema", "json_schema": {"schema": "VALUE"}}},
+}
+
+
+@pytest.mark.parametrize("place", DEEP)
+@pytest.mark.parametrize(
+    "value", ["[" * 60_000 + "]" * 60_000, '{"items":' * 5000 + "{}" + "}" * 5000], ids=["arrays", "schema"]
+)
+def test_a_body_that_would_overflow_the_engines_stack_does_not_reach_it(bench: Bench, place: str, value: str) -> None:
+    body = json.dumps(DEEP[place] | {"messages": []}).replace('"VALUE"', value)
+    with engine(bench.node.engine), bench.unverified() as stranger:
+        refused = stranger.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code == 400
+        error = refused.json()["error"]
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, None)
+        assert "more than 64 deep" in error["message"]
+        assert _Engine.seen == []
+
+
 def test_the_memory_that_a_flood_of_bodies_takes_is_bounded(bench: Bench) -> None:
     bench.enrolled()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -86,6 +86,14 @@ STRANGE = {
     "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "TLS in TLS": b"\x16\x03\x01" + CANARY,
     "negative length": POST + b"Content-Length: -1\r\n\r\n",
+
+
+def posted(body: bytes) -> bytes:
+    """A request as any client may send it, but for what is in it."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\n" + HOST + b"Connection: close\r\n"
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
     "long header": b"GET /v1/models HTTP/1.1\r\n" + HOST + b"X: " + CANARY * 10_000 + b"\r\n\r\n",
     "announced too large": POST + b"Content-Length: 99999999999\r\n\r\n" + CANARY,
     "length and chunks": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/" + CANARY,
@@ -105,6 +113,10 @@ STRANGE = {
 
 
 @dataclass
+    "too deep": posted(b'{"chat_template_kwargs":{"' + CANARY + b'":' + b"[" * 60_000 + b"]" * 60_000 + b"}}"),
+    "a schema that is too deep": posted(
+        b'{"json_schema":{"' + CANARY + b'":' + b'{"items":' * 5000 + b"{}" + b"}" * 5000 + b"}}"
+    ),
 class Visit:
     """What a visitor learned of a machine while it ran; times in seconds."""
 

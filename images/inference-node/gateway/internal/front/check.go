@@ -1,11 +1,13 @@
 package front
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
+	"bedplate.dev/gateway/internal/bodies"
 	"bedplate.dev/gateway/internal/metrics"
 )
 
@@ -31,6 +33,7 @@ var (
 	badNonce      = &refusal{http.StatusBadRequest, "invalid_request_error", "The query is nonce= with 16 to 64 bytes in lower-case hexadecimal, and nothing else.", false}
 	badCredential = &refusal{http.StatusBadRequest, "invalid_request_error", "The TPM does not accept the credential.", false}
 	notShared     = &refusal{http.StatusBadRequest, "invalid_request_error", "The members cache_prompt and id_slot, names of members with escapes, and zero bytes are not accepted.", false}
+	tooDeep       = &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf("Objects and arrays of the request are more than %d deep in each other.", bodies.MaxDepth), false}
 	noEvidence    = &refusal{http.StatusServiceUnavailable, "unavailable_error", "There is no evidence now.", false}
 	engineGone    = &refusal{http.StatusBadGateway, "engine_error", "The engine does not answer.", false}
 	engineTooLong = &refusal{http.StatusGatewayTimeout, "engine_error", "The engine took too long.", false}

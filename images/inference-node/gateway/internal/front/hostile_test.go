@@ -1,6 +1,7 @@
 package front
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -100,6 +101,35 @@ func TestWhatIsAcceptedIsWrittenAnew(t *testing.T) {
 		if statuses := node.raw(t, text+hidden); !slices.Equal(statuses, []int{200, 200}) || node.requests.Load() != 2 {
 			t.Errorf("%s: %v, %d requests", name, statuses, node.requests.Load())
 		}
+	}
+}
+
+// Each of these ended llama-server, or kept it busy for long.
+func TestADeepBodyDoesNotReachTheEngine(t *testing.T) {
+	node := start(t, setup{})
+	schema := strings.Repeat(`{"items":`, 5000) + "{}" + strings.Repeat("}", 5000)
+	for _, body := range []string{
+		`{"messages":[],"chat_template_kwargs":{"a":` + strings.Repeat("[", 60_000) + strings.Repeat("]", 60_000) + `}}`,
+		`{"messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":` + schema + `}}]}`,
+		`{"messages":[],"response_format":{"type":"json_schema","json_schema":{"schema":` + schema + `}}}`,
+		strings.Repeat("[", 60_000),
+	} {
+		for _, path := range postedPaths {
+			status, answer := node.post(t, path, body)
+			var said struct {
+				Error struct{ Type, Message string }
+			}
+			if err := json.Unmarshal([]byte(answer), &said); err != nil || status != 400 ||
+				said.Error.Type != "invalid_request_error" || !strings.Contains(said.Error.Message, "more than 64 deep") {
+				t.Errorf("%s: %d %s", path, status, answer)
+			}
+		}
+	}
+	if node.requests.Load() != 0 {
+		t.Error("the engine was asked")
+	}
+	if status, _ := node.post(t, "/v1/completions", strings.Repeat("[", 64)+strings.Repeat("]", 64)); status != 200 {
+		t.Error("64 deep:", status)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"bedplate.dev/gateway/internal/bodies"
 	"bedplate.dev/gateway/internal/engine"
-	"bedplate.dev/gateway/internal/shared"
 	"bedplate.dev/gateway/internal/usage"
 )
 
@@ -31,7 +31,11 @@ func (front *Front) infer(exchange *exchange) *refusal {
 	if refused := front.receive(exchange, size); refused != nil {
 		return refused
 	}
-	if shared.Asked(exchange.body) {
+	switch bodies.Find(exchange.body) {
+	case bodies.None:
+	case bodies.Deep:
+		return tooDeep
+	default:
 		return notShared
 	}
 	if !exchange.take(front.running, 1) {
