@@ -47,6 +47,16 @@ def test_the_judge_would_see_a_sandbox_that_is_left_out(toolchain: Toolchain, tm
     assert exposure(toolchain, tmp_path / "engine.service") > MOST_EXPOSED
 
 
+@pytest.mark.parametrize("name", ["engine.service", "gateway.service"])
+def test_a_service_that_ends_is_never_given_up_and_started_ever_later(name: str) -> None:
+    lines = [line for line in (UNITS / name).read_text().splitlines() if line.startswith(("Restart", "StartLimit"))]
+    settings = dict(line.split("=") for line in lines)
+    assert len(settings) == len(lines)
+    assert settings.pop("RestartMaxDelaySec") in {"10s", "30s"}
+    # RestartSteps= says nothing without a longest delay, and the delay it begins with.
+    assert settings == {"StartLimitIntervalSec": "0", "Restart": "always", "RestartSec": "1s", "RestartSteps": "10"}
+
+
 def test_the_watching_program_is_formatted(go_tools: Toolchain) -> None:
     assert run(go_tools.command(("gofmt", "-l", str(WATCH)), readable=[WATCH]), 60) == ""
 
