@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.definition.distribution import ENGINE_ARCHIVE, MAIN_ARCHIVE
 from builder.definition.kernel import refusal
+from builder.weights.node_files import READER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,12 @@ def violations(definition: ImageDefinition) -> Iterator[Violation]:
     yield from _archives(definition)
     yield from _command_line(definition)
     yield from _packs(definition)
+    if definition.weights is not None and READER not in definition.programs:
+        yield Violation(
+            ("weights",),
+            f"names weights, but programs has no {READER}, which reads them before the node listens",
+            f"add {READER} to programs; its source is that of images/inference-node",
+        )
     if not FIRST_YEAR <= definition.source_date.year <= LAST_YEAR:
         yield Violation(
             ("source_date",),

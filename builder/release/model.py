@@ -8,7 +8,7 @@ from builder.errors import InvalidInputError
 from builder.image.erofs import Erofs, open_erofs
 from builder.release.statements import convert, read_json
 from builder.weights.identity import Model
-from builder.weights.node_files import MODEL_FILE, MOUNT_UNIT, VERITY_UNIT, weights_files
+from builder.weights.node_files import LISTEN_DROP_IN, MODEL_FILE, MOUNT_UNIT, READ_UNIT, VERITY_UNIT, weights_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def read_model(root: BinaryView) -> Model | None:
     """The model that the root file system names, None if it names none.
 
-    Raises InvalidInputError for a file that names none strictly, and if the units that open and mount the weights are
-    not those of this model, or are there without one: what the root says must be what it does.
+    Raises InvalidInputError for a file that names none strictly, and if the units that open, read and mount the weights
+    are not those of this model, or are there without one: what the root says must be what it does.
     """
     files = open_erofs(root)
     if files.find(str(MODEL_FILE)) is None:
-        for unit in (VERITY_UNIT, MOUNT_UNIT):
+        for unit in (VERITY_UNIT, READ_UNIT, MOUNT_UNIT):
             if files.find(str(unit)) is not None:
                 raise InvalidInputError(
                     f"/{unit} opens weights, but there is no /{MODEL_FILE} that says of which model"
@@ -37,13 +37,15 @@ def read_model(root: BinaryView) -> Model | None:
             raise InvalidInputError(f"/{path} is not that of the model {model.name}, which /{MODEL_FILE} names")
     for override in _overrides():
         if files.find(override) is not None:
-            raise InvalidInputError(f"/{override} changes how the weights of {model.name} are opened or mounted")
+            raise InvalidInputError(f"/{override} changes how the weights of {model.name} are opened, read or mounted")
     return model
 
 
 def _overrides() -> Iterator[str]:
     """Where systemd would look for other unit files of these names, and for drop-ins (systemd.unit(5))."""
-    for unit in (VERITY_UNIT.name, MOUNT_UNIT.name):
+    for top in ("etc", "usr/local/lib"):
+        yield f"{top}/systemd/system/{LISTEN_DROP_IN.parent.name}/{LISTEN_DROP_IN.name}"
+    for unit in (VERITY_UNIT.name, READ_UNIT.name, MOUNT_UNIT.name):
         yield f"etc/systemd/system/{unit}"
         yield f"usr/local/lib/systemd/system/{unit}"
         yield from (f"{top}/systemd/system/{unit}.d" for top in ("etc", "usr/local/lib", "usr/lib"))

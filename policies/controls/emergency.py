@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _RESTARTING: Final = words("reboot poweroff halt shutdown systemd-shutdown")
 _RESTARTING_VERBS: Final = words("reboot poweroff halt exit")
 # systemd.exec(5), OpenFile=: a path first; serial, virtual and hypervisor consoles.
-# Devices at which nobody sits; whatever else is in /dev may be a terminal or a keyboard.
-_NO_TERMINAL: Final = re.compile(r"/dev/(?:null|zero|u?random|tpm(?:rm)?[0-9])")
+# Devices at which nobody sits, such as the verified one of the weights; whatever else is in /dev may be a terminal or a
+# keyboard.
+_NO_TERMINAL: Final = re.compile(r"/dev/(?:null|zero|u?random|tpm(?:rm)?[0-9]|mapper/weights)")
 _TERMINAL_INPUTS: Final = words("tty tty-force tty-fail")
 _PULLING: Final = words("Wants Requires BindsTo Upholds")
 

@@ -1,4 +1,4 @@
-"""The units of engine and gateway as systemd's own judge sees them, and the program that watches the engine."""
+"""The units of a node as systemd's own judge sees them, and the programs that watch the engine and read its weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.weights.identity import Model
+from builder.weights.node_files import READ_UNIT, weights_files
 from tests.gateway import build, go, run
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.integration
 IMAGE = Path(__file__).parents[2] / "images/inference-node"
 UNITS = IMAGE / "files/usr/lib/systemd/system"
 UNIT = UNITS / "engine.service"
-WATCH = IMAGE / "engine-watch"
+PROGRAMS = ("engine-watch", "weights-read")
 MOST_EXPOSED = 1.5
 
 
@@ -40,6 +42,14 @@ def test_a_service_is_exposed_to_next_to_nothing(toolchain: Toolchain, name: str
 
 
 @pytest.mark.oracle
+def test_the_unit_that_reads_weights_is_exposed_to_next_to_nothing(toolchain: Toolchain, tmp_path: Path) -> None:
+    files = weights_files(Model(name="small", licence="MIT", sha256="ab" * 32, root_hash="cd" * 32))
+    unit = tmp_path / READ_UNIT.name
+    unit.write_bytes(files[READ_UNIT])
+    assert exposure(toolchain, unit) <= MOST_EXPOSED
+
+
+@pytest.mark.oracle
 def test_the_judge_would_see_a_sandbox_that_is_left_out(toolchain: Toolchain, tmp_path: Path) -> None:
     words = ("Private", "Protect", "Restrict", "SystemCall", "Capability", "DynamicUser")
     lines = [line for line in UNIT.read_text().splitlines() if not line.startswith(words)]
@@ -57,23 +67,28 @@ def test_a_service_that_ends_is_never_given_up_and_started_ever_later(name: str)
     assert settings == {"StartLimitIntervalSec": "0", "Restart": "always", "RestartSec": "1s", "RestartSteps": "10"}
 
 
-def test_the_watching_program_is_formatted(go_tools: Toolchain) -> None:
-    assert run(go_tools.command(("gofmt", "-l", str(WATCH)), readable=[WATCH]), 60) == ""
+@pytest.fixture(params=PROGRAMS)
+def source(request: pytest.FixtureRequest) -> Path:
+    return IMAGE / request.param
 
 
-def test_vet_has_no_complaint_of_it(go_tools: Toolchain) -> None:
-    run(go(go_tools, "vet", "./...", source=WATCH), 600)
+def test_a_program_is_formatted(go_tools: Toolchain, source: Path) -> None:
+    assert run(go_tools.command(("gofmt", "-l", str(source)), readable=[source]), 60) == ""
 
 
-def test_its_tests_pass_and_nothing_races(go_tools: Toolchain) -> None:
-    printed = run(go(go_tools, "test", "-race", "-count=1", "./...", source=WATCH, race=True), 900)
+def test_vet_has_no_complaint_of_a_program(go_tools: Toolchain, source: Path) -> None:
+    run(go(go_tools, "vet", "./...", source=source), 600)
+
+
+def test_the_tests_of_a_program_pass_and_nothing_races(go_tools: Toolchain, source: Path) -> None:
+    printed = run(go(go_tools, "test", "-race", "-count=1", "./...", source=source, race=True), 900)
     assert printed.startswith("ok ")
 
 
-def test_it_is_static_and_comes_out_the_same_twice(go_tools: Toolchain, tmp_path: Path) -> None:
+def test_a_program_is_static_and_comes_out_the_same_twice(go_tools: Toolchain, source: Path, tmp_path: Path) -> None:
     programs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        programs.append(build(go_tools, tmp_path / name, source=WATCH).read_bytes())
+        programs.append(build(go_tools, tmp_path / name, source=source).read_bytes())
     assert programs[0] == programs[1]
     assert b"/ld-linux-x86-64.so" not in programs[0]

@@ -1,8 +1,8 @@
 """A production node with an engine that dies and hangs when it is told to, and strangers at its door (minutes).
 
 Everything but the engine's program is as shipped, the sandbox of its unit included; the program takes the place of
-``llama-server``. One boot for what a visitor may see, one with a bit of the weights flipped, and one with the weights
-of another model.
+``llama-server``. One boot for what a visitor may see, one with a bit at the end of the weights flipped, and one with
+the weights of another model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import socket
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from builder.connect.clients import client
 from builder.connect.node import connect
 from builder.connect.origin import parse_origin
 from builder.connect.pinned import ssl_context
+from builder.errors import BedplateError
+from builder.evidence.evidence_files import Grounds
 from builder.evidence.policy import AppraisalPolicy
 from builder.measurement.configuration import SecureBootMode
 from builder.measurement.phases import Phase
@@ -42,6 +45,7 @@ from builder.weights.identity import Model
 from builder.weights.pack import PackedWeights, pack
 from tests.front_door import (
     CANARY,
+    FIRST_USE,
     Attempt,
     ask,
     attempt,
@@ -82,10 +86,6 @@ MODEL = bytes(range(256)) * (8 << 12)
 SAY = CANARY.decode()
 HOST = b"Host: n\r\n"
 POST = b"POST /v1/x HTTP/1.1\r\n" + HOST
-STRANGE = {
-    "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
-    "TLS in TLS": b"\x16\x03\x01" + CANARY,
-    "negative length": POST + b"Content-Length: -1\r\n\r\n",
 
 
 def posted(body: bytes) -> bytes:
@@ -94,6 +94,10 @@ def posted(body: bytes) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+STRANGE = {
+    "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
+    "TLS in TLS": b"\x16\x03\x01" + CANARY,
+    "negative length": POST + b"Content-Length: -1\r\n\r\n",
     "long header": b"GET /v1/models HTTP/1.1\r\n" + HOST + b"X: " + CANARY * 10_000 + b"\r\n\r\n",
     "announced too large": POST + b"Content-Length: 99999999999\r\n\r\n" + CANARY,
     "length and chunks": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/" + CANARY,
@@ -109,14 +113,14 @@ def posted(body: bytes) -> bytes:
     "dots": b"GET /v1/../health HTTP/1.1\r\n" + HOST + b"\r\n",
     "upgrade": b"GET /v1/models HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n",
     "only the prompt": CANARY * 5000,
-}
-
-
-@dataclass
     "too deep": posted(b'{"chat_template_kwargs":{"' + CANARY + b'":' + b"[" * 60_000 + b"]" * 60_000 + b"}}"),
     "a schema that is too deep": posted(
         b'{"json_schema":{"' + CANARY + b'":' + b'{"items":' * 5000 + b"{}" + b"}" * 5000 + b"}}"
     ),
+}
+
+
+@dataclass
 class Visit:
     """What a visitor learned of a machine while it ran; times in seconds."""
 
@@ -292,9 +296,17 @@ class Seen:
 
 
 ENGINE_STARTED = STARTED + b"engine.service"
-SPOILED_BLOCK = 1024
-# What dm-verity says; the words without the number are in every kernel.
-CORRUPTED = f"data block {SPOILED_BLOCK} is corrupted".encode()
+LISTENING = b"MESSAGE=Listening on gateway.socket"
+
+
+def corrupted(weights: PackedWeights) -> bytes:
+    """What dm-verity says of the last block; the words without the number are in every kernel."""
+    return f"data block {last_block(weights)} is corrupted".encode()
+
+
+def last_block(weights: PackedWeights) -> int:
+    """The block that has the end of the model, far from what the engine reads when it starts."""
+    return weights.identity.verity.data_blocks - 1
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +338,7 @@ def seen(plugged: Plugged, toolchain: Toolchain, tmp_path_factory: pytest.TempPa
         observed.outcome,
         packets.read_bytes(),
         journalled(memory, CANARY),
-        in_memory(memory, ENGINE_STARTED, CORRUPTED),
+        in_memory(memory, ENGINE_STARTED, LISTENING, corrupted(plugged.weights)),
     )
     memory.unlink()
     return found
@@ -421,22 +433,24 @@ def test_nothing_that_was_said_is_in_an_error_the_journal_a_dump_the_disks_or_on
     assert seen.kept == []
 
 
-def test_a_machine_whose_weights_are_right_says_that_its_engine_is_ready(seen: Seen) -> None:
-    assert seen.memory == {ENGINE_STARTED: True, CORRUPTED: False}
+def test_a_machine_whose_weights_are_right_says_that_its_engine_is_ready(seen: Seen, plugged: Plugged) -> None:
+    assert seen.memory == {ENGINE_STARTED: True, LISTENING: True, corrupted(plugged.weights): False}
 
 
-def test_one_flipped_bit_of_the_weights_stops_the_machine_before_it_is_ready(
+def test_one_flipped_bit_at_the_end_of_the_weights_stops_the_machine_before_it_can_be_reached(
     plugged: Plugged, toolchain: Toolchain, tmp_path: Path
 ) -> None:
-    """What its kernel says last is why; no service manager of it ever had an engine that was ready."""
+    """What its kernel says last is why; it never listened, so that no client could be told yes."""
     layout = DiskLayout.of(plugged.weights.identity.verity.data_blocks)
     spoiled = Path(shutil.copy(plugged.weights.disk, tmp_path / "spoiled.raw"))
     with spoiled.open("r+b") as file:
-        file.seek(layout.data_offset + SPOILED_BLOCK * BLOCK)
-        byte = file.read(1)[0]
-        file.seek(-1, 1)
-        file.write(bytes((byte ^ 1,)))
-    port, memory = free_port(), tmp_path / "memory"
+        file.seek(layout.data_offset + last_block(plugged.weights) * BLOCK)
+        block = bytearray(file.read(BLOCK))
+        assert bytes(block) in MODEL
+        block[0] ^= 1
+        file.seek(-BLOCK, os.SEEK_CUR)
+        file.write(block)
+    port, memory, found = free_port(), tmp_path / "memory", corrupted(plugged.weights)
     observed = boot(
         toolchain,
         plugged.disk,
@@ -447,25 +461,27 @@ def test_one_flipped_bit_of_the_weights_stops_the_machine_before_it_is_ready(
         hardware=Hardware(https_port=port, memory_file=memory, extra_disks=(spoiled,)),
     )
     assert observed.outcome is Outcome.RESET
-    assert in_memory(memory, ENGINE_STARTED, CORRUPTED) == {ENGINE_STARTED: False, CORRUPTED: True}
+    assert in_memory(memory, ENGINE_STARTED, LISTENING, found) == {
+        ENGINE_STARTED: False,
+        LISTENING: False,
+        found: True,
+    }
     memory.unlink()
 
 
 def test_a_machine_does_not_take_the_weights_of_another_model(
     plugged: Plugged, toolchain: Toolchain, tmp_path: Path
 ) -> None:
-    """Nothing has the UUIDs that it looks for. It is attested as ever, and serves nothing."""
-    port, memory, said = free_port(), tmp_path / "memory", set[str]()
+    """Nothing has the UUIDs that it looks for. It boots, and nobody can reach it."""
+    port, memory, found = free_port(), tmp_path / "memory", corrupted(plugged.weights)
 
     def visit() -> None:
-        url = f"https://127.0.0.1:{port}"
-        grounds = enrolled(first_evidence(url, plugged.reference))
-        node = connect(parse_origin(url), [plugged.reference], grounds, AppraisalPolicy()).accepted()
-        with client(node, parse_origin(url)) as bound:
-            end = time.monotonic() + DEVICE_SECONDS
-            while time.monotonic() < end:
-                said.add(bound.get("/healthz").text)
-                time.sleep(2)
+        grounds = Grounds(None, first_use=True, nitro_roots=(), at=datetime.now(UTC))
+        end = time.monotonic() + DEVICE_SECONDS
+        while time.monotonic() < end:
+            with pytest.raises(BedplateError):
+                connect(parse_origin(f"https://127.0.0.1:{port}"), [plugged.reference], grounds, FIRST_USE)
+            time.sleep(2)
 
     observed = boot(
         toolchain,
@@ -478,6 +494,9 @@ def test_a_machine_does_not_take_the_weights_of_another_model(
         visit=visit,
     )
     assert observed.outcome is Outcome.REACHED
-    assert said == {"not ready\n"}
-    assert in_memory(memory, ENGINE_STARTED, CORRUPTED) == {ENGINE_STARTED: False, CORRUPTED: False}
+    assert in_memory(memory, ENGINE_STARTED, LISTENING, found) == {
+        ENGINE_STARTED: False,
+        LISTENING: False,
+        found: False,
+    }
     memory.unlink()

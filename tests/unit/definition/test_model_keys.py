@@ -31,6 +31,7 @@ source_date: 2026-01-31T00:00:00Z
 seed: 7ab0b0a9-2f4e-4ce5-8d0f-0c9ec1a4ad1b
 """
 CERTIFICATE = (IMAGES.parent / "tests/vectors/own-tiny-uki/KEK.pem").read_bytes()
+READER = "programs: [weights-read]\n"
 UNITS = "mkosi.extra/usr/lib/systemd/system"
 
 
@@ -61,7 +62,8 @@ def weights(images: Path, tmp_path: Path) -> PackedWeights:
 
 def with_weights(images: Path, weights: PackedWeights) -> Path:
     digest = hashlib.sha256(weights.identity_file.read_bytes()).hexdigest()
-    return node(images, f"weights:\n  identity: ../weights/small.weights.json\n  sha256: {digest}\n")
+    (images / "node/weights-read").mkdir(exist_ok=True)
+    return node(images, f"{READER}weights:\n  identity: ../weights/small.weights.json\n  sha256: {digest}\n")
 
 
 def test_the_tree_of_an_engine_goes_along_and_its_root_is_taken_in(images: Path) -> None:
@@ -150,8 +152,37 @@ def test_the_units_of_weights_open_the_disk_of_the_root_hash_and_no_other(images
     assert f"attach weights {places} {root_hash} panic-on-corruption\n" in verity
     mount = text_of(tree, f"{UNITS}/run-weights.mount")
     assert "Options=ro,nosuid,nodev,noexec\n" in mount
-    assert "Requires=weights-verity.service\n" in mount
+    assert "Requires=weights-verity.service weights-read.service\n" in mount
+    assert "After=weights-verity.service weights-read.service\n" in mount
     assert f'"root_hash":"{root_hash}"' in text_of(tree, "mkosi.extra/usr/lib/bedplate/model.json")
+
+
+def test_a_node_listens_when_all_of_its_weights_were_read(images: Path, weights: PackedWeights) -> None:
+    """The mount, which the engine needs, and the socket of the gateway require it and come after it."""
+    tree = render(load(with_weights(images, weights)), None)
+    read = text_of(tree, f"{UNITS}/weights-read.service").splitlines()
+    assert {"Type=oneshot", "RemainAfterExit=yes", "ExecStart=/usr/lib/bedplate/weights-read"} <= set(read)
+    assert "OpenFile=/dev/mapper/weights:weights:read-only" in read
+    assert not [line for line in read if line.startswith(("Condition", "Assert", "ExecCondition", "SuccessExit"))]
+    drop_in = text_of(tree, f"{UNITS}/gateway.socket.d/50-weights.conf").splitlines()
+    for key in ("Requires", "After"):
+        (named,) = [line.partition("=")[2].split() for line in read if line.startswith(f"{key}=")]
+        assert {"weights-verity.service", "dev-mapper-weights.device"} <= set(named)
+        assert f"{key}=weights-read.service" in drop_in
+
+
+def test_without_weights_nothing_is_read(images: Path) -> None:
+    paths = map(str, render(load(images / "node"), None).entries)
+    assert not [path for path in paths if "weights-read" in path or "gateway.socket.d" in path]
+
+
+def test_weights_that_nothing_would_read_are_refused(images: Path, weights: PackedWeights) -> None:
+    path = with_weights(images, weights) / "image.yaml"
+    path.write_text(path.read_text().replace(READER, "programs: []\n"))
+    with pytest.raises(
+        InvalidInputError, match=r"image\.yaml:8:3: weights names weights, but programs has no weights-read"
+    ):
+        load(path)
 
 
 def test_the_units_wait_for_devices_by_their_escaped_names(images: Path, weights: PackedWeights) -> None:
@@ -168,7 +199,7 @@ def test_the_units_wait_for_devices_by_their_escaped_names(images: Path, weights
     assert waited.split() == [f"dev-disk-by\\x2dpartuuid-{uuid}.device" for uuid in escaped]
 
 
-_NAMES = ("weights-verity.service", "run-weights.mount")
+_NAMES = ("weights-verity.service", "weights-read.service", "run-weights.mount")
 
 
 def test_the_closure_follows_the_mount_to_what_opens_the_disk(images: Path, weights: PackedWeights) -> None:
@@ -177,6 +208,7 @@ def test_the_closure_follows_the_mount_to_what_opens_the_disk(images: Path, weig
     files = find_units(units)
     needed = {getattr(edge, "name", None) for name in _NAMES for edge in unit_edges(files, name)}
     assert {"weights-verity.service", "/usr/lib/systemd/systemd-veritysetup", "/usr/bin/mount"} <= needed
+    assert {"weights-read.service", "/usr/lib/bedplate/weights-read"} <= needed
 
 
 def test_a_node_with_weights_keeps_what_opens_them(images: Path, weights: PackedWeights) -> None:
@@ -213,15 +245,16 @@ def test_an_identity_of_another_digest_is_refused(images: Path, weights: PackedW
     path = with_weights(images, weights)
     weights.identity_file.write_bytes(weights.identity_file.read_bytes() + b"\n")
     with pytest.raises(
-        InvalidInputError, match=r"image\.yaml:8:11: weights\.sha256 is [0-9a-f]{64}, but .* has the SHA"
+        InvalidInputError, match=r"image\.yaml:9:11: weights\.sha256 is [0-9a-f]{64}, but .* has the SHA"
     ):
         load(path)
 
 
 def test_an_identity_that_is_not_there_is_refused(images: Path) -> None:
-    path = node(images, f"weights:\n  identity: gone.json\n  sha256: {'0' * 64}\n")
+    (images / "node/weights-read").mkdir()
+    path = node(images, f"{READER}weights:\n  identity: gone.json\n  sha256: {'0' * 64}\n")
     with pytest.raises(
-        InvalidInputError, match=r"image\.yaml:7:13: weights\.identity is 'gone\.json', but .* not a file"
+        InvalidInputError, match=r"image\.yaml:8:13: weights\.identity is 'gone\.json', but .* not a file"
     ):
         load(path)
 

@@ -40,7 +40,7 @@ def link_shipped(images: Path) -> None:
     """What the shipped image stands on, beside a definition that was made from its own."""
     for name in ("base", "engine-base", "llama-engine"):
         (images / name).symlink_to(IMAGES / name)
-    for name in ("engine-watch", "gateway", "inference-node.yaml"):
+    for name in ("engine-watch", "gateway", "weights-read", "inference-node.yaml"):
         (images / "node" / name).symlink_to(IMAGES / "inference-node" / name)
 
 

@@ -153,7 +153,7 @@ def test_other_tools_or_other_rights_move_every_layer(tools: str) -> None:
         ("version: 1.0.0", "version: 1.0.1", {"initrd"}),
         ("profile: production", "profile: development", {"initrd"}),
         ("source_date: 2026-11-01", "source_date: 2026-11-02", {"base", "initrd", "packages", "programs"}),
-        ("programs: [engine-watch, gateway]", "programs: [engine-watch]", {"programs"}),
+        ("programs: [engine-watch, gateway, weights-read]", "programs: [engine-watch]", {"programs"}),
         ("seed: 5f6a", "seed: 5f6b", set()),
         ("size_mib: 128", "size_mib: 256", set()),
         ("esp:", "packages: [iputils-ping]\nesp:", {"packages"}),
@@ -170,7 +170,7 @@ def test_a_line_of_the_definition_moves_what_it_decides(tmp_path: Path, old: str
     for name, content in (("a", text), ("b", text.replace(old, new))):
         (tmp_path / name / "files").mkdir(parents=True)
         (tmp_path / name / "image.yaml").write_text(content.replace("name: inference-node", "name: node"))
-        for part in ("engine-watch", "gateway", "inference-node.yaml"):
+        for part in ("engine-watch", "gateway", "weights-read", "inference-node.yaml"):
             (tmp_path / name / part).symlink_to(SHIPPED / "inference-node" / part)
         (tmp_path / name).rename(tmp_path / "node")
         found.append(keys(render(load(tmp_path / "node"), None)))

@@ -55,6 +55,9 @@ def test_a_root_without_weights_names_none() -> None:
         ({"run__weights_mount": None}, r"/usr/lib/systemd/system/run-weights\.mount is not that of the model small"),
         ({"run__weights_mount": b"[Mount]\nWhat=/dev/vdb\n"}, r"run-weights\.mount is not that of the model small"),
         ({"weights__verity_service": None}, r"weights-verity\.service is not that of the model small"),
+        ({"weights__read_service": None}, r"weights-read\.service is not that of the model small"),
+        ({"weights__read_service": b"[Service]\nExecStart=/bin/true\n"}, r"weights-read\.service is not that of"),
+        ({"50__weights_conf": None}, r"gateway\.socket\.d/50-weights\.conf is not that of the model small"),
         ({"model_json": b"{}\n"}, "missing required field"),
         ({"model_json": b"model"}, "is not JSON"),
         ({"model_json": msgspec.json.encode({**msgspec.to_builtins(MODEL), "more": 1})}, "unknown field `more`"),
@@ -78,10 +81,14 @@ def test_units_that_open_weights_of_no_model_are_refused() -> None:
         "usr/local/lib/systemd/system/weights-verity.service",
         f"{UNITS}/run-weights.mount.d/options.conf",
         "etc/systemd/system/weights-verity.service.d/options.conf",
+        f"{UNITS}/weights-read.service.d/options.conf",
+        "etc/systemd/system/weights-read.service",
+        "etc/systemd/system/gateway.socket.d/50-weights.conf",
+        "usr/local/lib/systemd/system/gateway.socket.d/50-weights.conf",
     ],
 )
 def test_a_file_that_overrides_the_units_is_refused(path: str) -> None:
-    with pytest.raises(InvalidInputError, match="changes how the weights of small are opened or mounted"):
+    with pytest.raises(InvalidInputError, match="changes how the weights of small are opened, read or mounted"):
         read_model(root(node() | {path: b"[Mount]\nOptions=rw\n"}))
 
 

@@ -186,8 +186,17 @@ CASES = (
             "OpenFile=/dev/./ttyS0:tty",
             "OpenFile=/dev/char/4:64",
             "OpenFile=/dev/serial/by-id/x",
+            "OpenFile=/dev/mapper/weights2:weights:read-only",
+            "OpenFile=/dev/mapper/weights/../../ttyS0",
         )
     ),
     bad("ZOA-215", "root:x.socket", root={"etc/systemd/system/x.socket": "[Socket]\nListenSpecial=/dev//ttyS0\n"}),
     good("ZOA-215", root={"etc/systemd/system/x.service": "[Service]\nStandardInput=file:/etc/x\nOpenFile=/etc/x\n"}),
+    # The weights are read through the device of their hash tree.
+    good(
+        "ZOA-215",
+        root={
+            "etc/systemd/system/x.service": "[Service]\nExecStart=/x\nOpenFile=/dev/mapper/weights:weights:read-only\n"
+        },
+    ),
 )

@@ -1,0 +1,3 @@
+module bedplate.dev/weights-read
+
+go 1.24
