@@ -194,15 +194,26 @@ def _node(loaded: LoadedDefinition) -> dict[PurePosixPath, RenderedFile | Render
 
 
 def _require_certificates(content: bytes, path: Path) -> None:
-    """Raise InvalidInputError unless a file holds certificates and no private key."""
+    """Raise InvalidInputError unless a file has certificates of authorities (RFC 5280, 4.2.1.9) and no private key."""
     from cryptography import x509  # noqa: PLC0415 -- for a fast start of what needs none
 
     try:
-        x509.load_pem_x509_certificates(content)
+        certificates = x509.load_pem_x509_certificates(content)
     except ValueError as error:
         raise InvalidInputError(f"{path} holds no certificates in PEM: {error}") from error
     if b"PRIVATE KEY" in content:
         raise InvalidInputError(f"{path} holds a private key, which would be in every node", hint="take it out")
+    for number, certificate in enumerate(certificates, start=1):
+        try:
+            is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except (ValueError, x509.ExtensionNotFound):
+            is_authority = False
+        if not is_authority:
+            name = certificate.subject.rfc4514_string() or "without a name"
+            raise InvalidInputError(
+                f"{path}: certificate {number} ({name}) is not an authority's: its basic constraints do not say CA",
+                hint="name the certificate of the authority that issues those of the clients",
+            )
 
 
 def _is_source(path: PurePosixPath) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from builder.closure.units import unit_edges
 from builder.definition.load import load
@@ -17,6 +18,7 @@ from builder.facts.syntax import assignments
 from builder.facts.unit_files import find_units
 from builder.image.verity import partition_uuids
 from tests.fact_trees import tree as file_tree
+from tests.node_documents import identity
 from tests.packed_weights import packed, write_model
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ source_date: 2026-01-31T00:00:00Z
 seed: 7ab0b0a9-2f4e-4ce5-8d0f-0c9ec1a4ad1b
 """
 CERTIFICATE = (IMAGES.parent / "tests/vectors/own-tiny-uki/KEK.pem").read_bytes()
+LEAF = identity("reader").certificate.public_bytes(Encoding.PEM)
 READER = "programs: [weights-read]\n"
 UNITS = "mkosi.extra/usr/lib/systemd/system"
 
@@ -300,6 +303,12 @@ def test_a_private_key_beside_the_certificates_is_refused(images: Path) -> None:
     key = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
     with pytest.raises(InvalidInputError, match="holds a private key, which would be in every node"):
         render(load(node_with(images, "clients.pem", CERTIFICATE + key)), None)
+
+
+@pytest.mark.parametrize(("content", "number"), [(LEAF, 1), (CERTIFICATE + LEAF, 2)], ids=["alone", "second"])
+def test_a_certificate_that_is_not_an_authoritys_is_refused(images: Path, content: bytes, number: int) -> None:
+    with pytest.raises(InvalidInputError, match=rf"clients\.pem: certificate {number} \(CN=.*\) is not an authority's"):
+        render(load(node_with(images, "clients.pem", content)), None)
 
 
 def test_a_name_that_is_no_host_name_is_refused(images: Path) -> None:
