@@ -19,6 +19,9 @@ type refusal struct {
 	hangUp bool
 }
 
+// What a request is counted as whose client does not wait for the answer: no status of HTTP says that (nginx has this one).
+const statusClientGone = 499
+
 var (
 	notFound      = &refusal{http.StatusNotFound, "not_found_error", "There is nothing here.", false}
 	noEndpoint    = &refusal{http.StatusNotFound, "not_found_error", "This part of the engine's API is not served.", true}
@@ -35,6 +38,7 @@ var (
 	notShared     = &refusal{http.StatusBadRequest, "invalid_request_error", "The members cache_prompt and id_slot, names of members with escapes, and zero bytes are not accepted.", false}
 	tooDeep       = &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf("Objects and arrays of the request are more than %d deep in each other.", bodies.MaxDepth), false}
 	noEvidence    = &refusal{http.StatusServiceUnavailable, "unavailable_error", "There is no evidence now.", false}
+	clientGone    = &refusal{statusClientGone, "invalid_request_error", "The client left before the answer.", true}
 	engineGone    = &refusal{http.StatusBadGateway, "engine_error", "The engine does not answer.", false}
 	engineTooLong = &refusal{http.StatusGatewayTimeout, "engine_error", "The engine took too long.", false}
 	broken        = &refusal{http.StatusInternalServerError, "internal_error", "Something is broken.", true}

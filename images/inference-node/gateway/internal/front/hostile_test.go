@@ -293,6 +293,22 @@ func TestRequestsAtATimeAreLimited(t *testing.T) {
 	group.Wait()
 }
 
+func TestAClientThatLeavesIsNoErrorOfTheEngine(t *testing.T) {
+	node := start(t, setup{engine: func(_ http.ResponseWriter, request *http.Request) {
+		io.Copy(io.Discard, request.Body)
+		<-request.Context().Done()
+	}})
+	connection := node.dial(t)
+	io.WriteString(connection, "POST /v1/completions HTTP/1.1\r\nHost: n\r\nContent-Length: 2\r\n\r\n{}")
+	await(t, node.front.running, 1)
+	connection.Close()
+	await(t, node.front.running, 0)
+	text := node.metrics.Text(gauges)
+	if !strings.Contains(text, `bedplate_requests_total{route="inference",status="499"} 1`) || strings.Contains(text, `status="502"`) {
+		t.Error(text)
+	}
+}
+
 // await waits until so much is held.
 func await(t *testing.T, places *limits.Places, held int64) {
 	t.Helper()

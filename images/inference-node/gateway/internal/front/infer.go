@@ -51,7 +51,7 @@ func (front *Front) infer(exchange *exchange) *refusal {
 		Method: request.Method, Path: request.URL.Path, Query: request.URL.RawQuery, ContentType: contentType, Body: exchange.body,
 	})
 	if err != nil {
-		return unanswered(err)
+		return unanswered(request, err)
 	}
 	defer answer.Body.Close()
 	return front.pass(exchange, answer)
@@ -78,9 +78,12 @@ func (front *Front) receive(exchange *exchange, size int64) *refusal {
 	return nil
 }
 
-func unanswered(err error) *refusal {
+func unanswered(request *http.Request, err error) *refusal {
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case request.Context().Err() != nil:
+		return clientGone
+	case errors.As(err, &timeout) && timeout.Timeout():
 		return engineTooLong
 	}
 	return engineGone
