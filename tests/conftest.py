@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # No test measures time: on a machine that is busy with other work an example takes as long as it takes.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A shell without job control starts its background jobs with SIGINT ignored, and what they start inherits that. Here it
+# ends programs, as it does for a user.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Programs of other people that judge what we make, and a library that gives them another clock. Not part of bedplate,
 # hence not of its toolchain.
