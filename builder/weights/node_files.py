@@ -67,6 +67,7 @@ TimeoutStartSec=infinity
 Environment=GOTRACEBACK=none
 OpenFile=/dev/mapper/weights:weights:read-only
 DevicePolicy=closed
+DeviceAllow=/dev/mapper/weights r
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes

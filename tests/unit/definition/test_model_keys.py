@@ -165,7 +165,7 @@ def test_a_node_listens_when_all_of_its_weights_were_read(images: Path, weights:
     tree = render(load(with_weights(images, weights)), None)
     read = text_of(tree, f"{UNITS}/weights-read.service").splitlines()
     assert {"Type=oneshot", "RemainAfterExit=yes", "ExecStart=/usr/lib/bedplate/weights-read"} <= set(read)
-    assert "OpenFile=/dev/mapper/weights:weights:read-only" in read
+    assert {"OpenFile=/dev/mapper/weights:weights:read-only", "DeviceAllow=/dev/mapper/weights r"} <= set(read)
     assert not [line for line in read if line.startswith(("Condition", "Assert", "ExecCondition", "SuccessExit"))]
     drop_in = text_of(tree, f"{UNITS}/gateway.socket.d/50-weights.conf").splitlines()
     for key in ("Requires", "After"):
