@@ -114,6 +114,7 @@ STRANGE = {
     "upgrade": b"GET /v1/models HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n",
     "only the prompt": CANARY * 5000,
     "too deep": posted(b'{"chat_template_kwargs":{"' + CANARY + b'":' + b"[" * 60_000 + b"]" * 60_000 + b"}}"),
+    "a grammar": posted(b'{"prompt":"' + CANARY + b'","grammar":"root ::= ' + b"(" * 60_000 + b'"}'),
     "a schema that is too deep": posted(
         b'{"json_schema":{"' + CANARY + b'":' + b'{"items":' * 5000 + b"{}" + b"}" * 5000 + b"}}"
     ),

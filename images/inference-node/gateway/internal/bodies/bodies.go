@@ -5,7 +5,8 @@
 // (engine.service); llama-server lets every request ask for it all the same.
 //
 // Others are deeper than anybody's needs: llama-server goes down into each object and array by calling itself, and one
-// that is some ten thousand deep overflows its stack.
+// that is some ten thousand deep overflows its stack. So does a grammar in its own notation, with as many brackets in a
+// string; what answers shall look like can be said by a schema.
 package bodies
 
 import "slices"
@@ -14,9 +15,9 @@ import "slices"
 // of what it describes.
 const MaxDepth = 64
 
-// The members of a request that ask for what is shared (llama.cpp, tools/server/server-task.cpp): to go on from what the
-// last prompt left behind, and to do so in a place of the client's choice.
-var members = []string{"cache_prompt", "id_slot"}
+// The members of a request that nobody may have (llama.cpp, tools/server/server-task.cpp): to go on from what the last
+// prompt left behind, to do so in a place of the client's choice, and a grammar that ends the engine.
+var members = []string{"cache_prompt", "id_slot", "grammar"}
 
 // More than the longest of them.
 const maxName = 16
@@ -29,7 +30,7 @@ const (
 	None Fault = iota
 	// One of the members, whatever its value; or in the outermost object a name with an escape, which none has that is
 	// meant well; or a zero byte, which no JSON in UTF-8 has.
-	Shared
+	Member
 	// More than MaxDepth objects and arrays in each other.
 	Deep
 )
@@ -41,7 +42,7 @@ func Find(body [][]byte) Fault {
 	for _, piece := range body {
 		for _, octet := range piece {
 			if octet == 0 || scanner.next(octet) {
-				return Shared
+				return Member
 			}
 			if scanner.depth > MaxDepth {
 				return Deep
@@ -61,7 +62,7 @@ type scanner struct {
 	length           int
 }
 
-// next takes a byte. It says whether it ends a name that asks for what is shared.
+// next takes a byte. It says whether it ends a name that nobody may use.
 func (scanner *scanner) next(octet byte) bool {
 	switch {
 	case scanner.escape:

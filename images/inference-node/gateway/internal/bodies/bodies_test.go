@@ -19,15 +19,15 @@ func pieces(text string) [][]byte {
 	return body
 }
 
-func TestARequestForWhatClientsShareIsFound(t *testing.T) {
+func TestAMemberThatNobodyMayHaveIsFound(t *testing.T) {
 	for _, text := range []string{
 		`{"cache_prompt":true}`, `{"cache_prompt":false}`, `{"id_slot":0}`, `{"messages":[{"a":"b"}],"cache_prompt" : 1}`,
 		`{"a":"}","cache_prompt":true}`, `{"a":"\"","cache_prompt":true}`, `{"a":"\\","cache_prompt":true}`,
 		"\xef\xbb\xbf{\"cache_prompt\":true}", "{\"a\":1,\n\t\"cache_prompt\"\r\n:\ntrue}", `{"a":[[],{}],"id_slot":1}`,
 		`{"cache\u005fprompt":true}`, `{"\u0061":1}`, `{"cache_prompt":true,"cache_prompt":false}`, `{"a":1,"id_slot":-1`,
-		"{\"a\":1}\x00", "{\x00}", `{"a":{"b":[{"c":1}]},"id_slot":null}`, `{"":0,"id_slot":0}`, `}{"id_slot":0}`,
+		`{"grammar":"root ::= \"a\""}`, `{"a":"grammar","grammar":null}`, "{\"a\":1}\x00", "{\x00}", `{"a":{"b":[{"c":1}]},"id_slot":null}`, `{"":0,"id_slot":0}`, `}{"id_slot":0}`,
 	} {
-		if Find([][]byte{[]byte(text)}) != Shared || Find(pieces(text)) != Shared {
+		if Find([][]byte{[]byte(text)}) != Member || Find(pieces(text)) != Member {
 			t.Errorf("%q", text)
 		}
 	}
@@ -35,7 +35,7 @@ func TestARequestForWhatClientsShareIsFound(t *testing.T) {
 
 func TestOtherRequestsAreNot(t *testing.T) {
 	for _, text := range []string{
-		"", `{}`, `[]`, `"cache_prompt"`, `{"prompt":"cache_prompt"}`, `{"prompt":"cache_prompt:","n":1}`, `["cache_prompt"]`,
+		"", `{}`, `[]`, `"cache_prompt"`, `{"prompt":"cache_prompt"}`, `{"prompt":"grammar"}`, `{"a":{"grammar":1}}`, `{"grammars":1}`, `{"prompt":"cache_prompt:","n":1}`, `["cache_prompt"]`,
 		`{"tools":[{"cache_prompt":true}]}`, `{"extra":{"cache_prompt":true}}`, `{"cache_prompts":1}`, `{"cache_promp":1}`,
 		`{"cache_prompt_and_more_than_is_kept":1}`, `{"a":"\u0061"}`, `{"a":{"\u0061":1}}`, `{"Cache_Prompt":1}`,
 		`{"prompt":"say \"cache_prompt\": true"}`, `{"prompt":"\\\"id_slot\": "}`, `{"stop":["\n","cache_prompt"],"n":1}`,
@@ -126,7 +126,7 @@ func FuzzFind(f *testing.F) {
 			return
 		}
 		has := slices.ContainsFunc(members, func(name string) bool { _, has := object[name]; return has })
-		if has && found != Shared || !has && found == Shared && !strings.Contains(string(body), `\`) {
+		if has && found != Member || !has && found == Member && !strings.Contains(string(body), `\`) {
 			t.Fatalf("%q: %d", body, found)
 		}
 	})

@@ -35,7 +35,7 @@ var (
 	busy          = &refusal{http.StatusTooManyRequests, "rate_limit_error", "All places are taken.", true}
 	badNonce      = &refusal{http.StatusBadRequest, "invalid_request_error", "The query is nonce= with 16 to 64 bytes in lower-case hexadecimal, and nothing else.", false}
 	badCredential = &refusal{http.StatusBadRequest, "invalid_request_error", "The TPM does not accept the credential.", false}
-	notShared     = &refusal{http.StatusBadRequest, "invalid_request_error", "The members cache_prompt and id_slot, names of members with escapes, and zero bytes are not accepted.", false}
+	badMember     = &refusal{http.StatusBadRequest, "invalid_request_error", "The members cache_prompt, id_slot and grammar, names of members with escapes, and zero bytes are not accepted.", false}
 	tooDeep       = &refusal{http.StatusBadRequest, "invalid_request_error", fmt.Sprintf("Objects and arrays of the request are more than %d deep in each other.", bodies.MaxDepth), false}
 	noEvidence    = &refusal{http.StatusServiceUnavailable, "unavailable_error", "There is no evidence now.", false}
 	clientGone    = &refusal{statusClientGone, "invalid_request_error", "The client left before the answer.", true}

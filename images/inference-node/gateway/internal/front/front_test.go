@@ -200,11 +200,11 @@ func TestTheEngineGetsThePathTheBodyAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheEngineIsNotAskedForWhatClientsShare(t *testing.T) {
+func TestTheEngineIsNotAskedForWhatNobodyMayHave(t *testing.T) {
 	node := start(t, setup{})
-	for _, body := range []string{`{"cache_prompt":true}`, strings.Repeat(" ", pieceBytes-5) + `{"id_slot":1}`, `{"cache\u005fprompt":1}`} {
+	for _, body := range []string{`{"cache_prompt":true}`, strings.Repeat(" ", pieceBytes-5) + `{"id_slot":1}`, `{"cache\u005fprompt":1}`, `{"grammar":"root ::= ((a))"}`} {
 		status, said := node.post(t, "/v1/chat/completions", body)
-		if status != http.StatusBadRequest || !strings.Contains(said, "cache_prompt and id_slot") {
+		if status != http.StatusBadRequest || !strings.Contains(said, "cache_prompt, id_slot and grammar") {
 			t.Error(status, said)
 		}
 	}

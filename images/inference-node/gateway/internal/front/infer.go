@@ -36,7 +36,7 @@ func (front *Front) infer(exchange *exchange) *refusal {
 	case bodies.Deep:
 		return tooDeep
 	default:
-		return notShared
+		return badMember
 	}
 	if !exchange.take(front.running, 1) {
 		return busy
