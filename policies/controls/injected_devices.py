@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
+from policies.controls._udev import RUNNING, VARIABLE, commands_of, words_of
 from policies.controls._writable import given_to_run, is_writable
 from policies.finding import about_name
 
@@ -17,14 +18,10 @@ if TYPE_CHECKING:
     from policies.finding import Finding
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
-# udev(7): words are separated by spaces, single quotes keep one together; a program without a slash at the beginning
-# is one of udev's own.
-_UDEV_WORD: Final = re.compile(r"'[^']*'|[^ ]+")
+# Where a program without a slash at the beginning is looked for.
 _UDEV_PROGRAMS: Final = "/usr/lib/udev"
-_UDEV_VARIABLE: Final = re.compile(r"(?:\$env|%E)\{([^}]+)\}")
 # udev(7), "String substitutions", that stand for what a variable, a device or a program says.
 _SUBSTITUTED: Final = re.compile(r"\$(?:env|attr|result)|%[Esc]")
-_RUNNING: Final = frozenset({"RUN", "RUN{program}", "PROGRAM", "IMPORT{program}", "IMPORT{file}"})
 # Programs that udev and dmsetup bring along: what they print is known.
 _IMPORTERS: Final = frozenset(
     {"ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id"}
@@ -74,34 +71,20 @@ def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterato
 
 
 def _run_by(area: Area, rule: UdevProgram) -> Iterator[str]:
-    """The paths that a rule of udev runs or reads, also those that it gives to a program to run.
-
-    A variable stands for all that rules of the area, and files that they import, put into it.
-    """
-    if rule.key not in _RUNNING:
-        return
-    unquoted = rule.command.lstrip("'")
-    variable = _UDEV_VARIABLE.match(unquoted)
-    commands = [rule.command]
-    if variable is not None:
-        settings = area.configuration.udev_settings
-        values = [item.value for item in settings if item.key == f"ENV{{{variable[1]}}}"]
-        commands = [value + unquoted[variable.end() :] for value in values]
-    for command in commands:
-        words = [word.strip("'") for word in _UDEV_WORD.findall(command)]
-        for program in words[:1]:
-            path = program if program.startswith("/") else f"{_UDEV_PROGRAMS}/{program}"
-            yield path
-            yield from given_to_run(area, path, words[1:])
+    """The paths that a rule of udev runs or reads, also those that it gives to a program to run."""
+    for command in commands_of(area, rule, (*RUNNING, "IMPORT{file}")):
+        path = command[0] if command[0].startswith("/") else f"{_UDEV_PROGRAMS}/{command[0]}"
+        yield path
+        yield from given_to_run(area, path, command[1:])
 
 
 def _decided_by(area: Area, rule: UdevProgram) -> str | None:
     """What decides which program a rule runs, where neither rules nor files that they import do; None if they do."""
-    if rule.key not in _RUNNING:
+    if rule.key not in {*RUNNING, "IMPORT{file}"}:
         return None
-    words = [word.strip("'") for word in _UDEV_WORD.findall(rule.command)]
+    words = words_of(rule.command)
     program = "".join(words[:1])
-    variable = _UDEV_VARIABLE.match(program)
+    variable = VARIABLE.match(program)
     rest = program[variable.end() :] if variable else program
     if _is_substituted(rest):
         return program

@@ -7,9 +7,11 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
-from policies.controls._products import exists, program_name, words
+from policies.controls._appliers import foreign_input
+from policies.controls._products import exists
 from policies.controls._tmpfiles import MAKES_CONTENT, lets_write, written
 from policies.controls._tools import meddling_tool
+from policies.controls._udev import commands_of
 from policies.finding import about_name
 from policies.globs import matches
 
@@ -54,17 +56,14 @@ _PLACES: Final = (*(f"{root}/{folder}" for root in _ROOTS for folder in _FOLDERS
 # systemd.unit(5), "FailureAction=": what starts another root or kernel.
 _ACTIONS: Final = ("soft-reboot", "kexec")
 _REBOOTS: Final = frozenset({"systemd-soft-reboot.service", "systemd-kexec.service"})
+_FOREIGN: Final = "applies what is not among the files of the system"
 _MAKES_TREES: Final = frozenset("CL")
 _ABOVE_UNITS: Final = re.compile(r"/(?:etc|run|usr|usr/local/lib|usr/lib|lib)?(?:/(?:systemd|udev))?")
-_UDEV_RUNS: Final = frozenset({"RUN", "RUN{program}", "PROGRAM", "IMPORT{program}"})
 # systemd.exec(5), "RuntimeDirectory=, ...": which a service owns.
 _OWNED: Final = {
     "RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache",
     "LogsDirectory": "/var/log", "ConfigurationDirectory": "/etc",
 }  # fmt: skip
-# What reads folders of configuration, unless it is given a file, a line, or another root.
-_APPLIERS: Final = words("systemd-tmpfiles systemd-sysctl systemd-sysusers systemd-modules-load systemd-binfmt")
-_OWN_INPUT: Final = re.compile(r"--(?:inline|replace|root|image)(?:=|$)")
 
 
 @control(
@@ -126,10 +125,11 @@ def no_written_units(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     generators, udev rules, module, sysctl, tmpfiles, sysusers, binfmt, bus, polkit, linker and environment
     configuration, or of extensions and credentials, in /run/nextroot or /run/initramfs, nor lets others than root write
     there, also with a directory that it copies. No unit has such a folder, or one above it, as its own
-    (RuntimeDirectory= and the like), and none gives systemd-tmpfiles, systemd-sysctl, systemd-sysusers and their like
-    files or lines of its own. No unit and no rule of udev runs mount, losetup, systemd-run and the like, another
-    systemd, or systemctl, udevadm and dmsetup but to start and stop units of the image and to ask; none ends in a soft
-    reboot or a kexec (FailureAction= and the like).
+    (RuntimeDirectory= and the like). No unit and no rule of udev gives systemd-tmpfiles, systemd-sysctl,
+    systemd-sysusers and their like files, lines, standard input or substitutions of its own, or options that are not
+    known to be harmless; none runs mount, losetup, systemd-run and the like, another systemd, or systemctl, udevadm and
+    dmsetup but to start and stop units of the image and to ask; none ends in a soft reboot or a kexec (FailureAction=
+    and the like).
 
     Why it matters: what is made there at boot runs as if it were of the image, and is not in the files that an auditor
     or a control reads.
@@ -157,13 +157,22 @@ def no_written_units(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
                 if _leads_to_read(path):
                     evidence = (setting.origin, f"{setting.key}={setting.value}")
                     yield about_name(area, f"{unit.name}:{setting.key}", f"makes {path} the service's own", evidence)
-            for program in unit.programs if exists(unit) else ():
-                own = [word for word in program.arguments if not word.startswith("-") or _OWN_INPUT.match(word)]
-                if own and program_name(program) in _APPLIERS:
-                    value = " ".join((program.path, *program.arguments))
-                    message = f"applies what is not among the files of the system: {own[0]}"
-                    yield about_name(area, unit.name, message, (program.origin, value))
+        yield from _applied(area)
         yield from _meddling(area)
+
+
+def _applied(area: Area) -> Iterator[Finding]:
+    for unit in area.systemd.units:
+        for program in unit.programs if exists(unit) else ():
+            command = (program.path, *program.arguments)
+            word = foreign_input(area, command)
+            if word is not None:
+                yield about_name(area, unit.name, f"{_FOREIGN}: {word}", (program.origin, " ".join(command)))
+    for rule in area.configuration.udev_programs:
+        for words in commands_of(area, rule):
+            word = foreign_input(area, words, is_udev=True)
+            if word is not None:
+                yield about_name(area, str(rule.origin), f"{_FOREIGN}: {word}", (rule.origin, rule.rule))
 
 
 def _meddling(area: Area) -> Iterator[Finding]:
@@ -175,11 +184,11 @@ def _meddling(area: Area) -> Iterator[Finding]:
                 message = f"has {tool} change mounts, devices, units or managers"
                 yield about_name(area, f"{unit.name}:{tool}", message, (program.origin, " ".join(command)))
     for rule in area.configuration.udev_programs:
-        words = [word.strip("'") for word in rule.command.split()] if rule.key in _UDEV_RUNS else []
-        tool = meddling_tool(area, words)
-        if tool is not None:
-            message = f"has {tool} change mounts, devices, units or managers"
-            yield about_name(area, f"{rule.origin}:{tool}", message, (rule.origin, rule.rule))
+        for words in commands_of(area, rule):
+            tool = meddling_tool(area, words)
+            if tool is not None:
+                message = f"has {tool} change mounts, devices, units or managers"
+                yield about_name(area, f"{rule.origin}:{tool}", message, (rule.origin, rule.rule))
 
 
 def _restarts(unit: Unit) -> Iterator[Setting]:

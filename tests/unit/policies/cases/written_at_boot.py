@@ -46,6 +46,16 @@ _CHANGING = (
 )
 _VERBS = "start stop restart try-restart reload isolate poweroff reboot halt kill reset-failed is-active is-failed show"
 _OPTIONS = "--force -f --no-block --quiet -q --no-wall --job-mode=replace-irreversibly"
+_RULES = "usr/lib/udev/rules.d/x.rules"
+_APPLIERS = {
+    "systemd-tmpfiles": "--create --clean --remove --boot --graceful --prefix=/a --exclude-prefix=/b -E --no-pager "
+    "a.conf",
+    "systemd-sysctl": "--prefix=a --strict --no-pager",
+    "systemd-sysusers": "--dry-run --no-pager a.conf",
+    "systemd-modules-load": "",
+    "systemd-binfmt": "--unregister --no-pager a.conf",
+    "sysctl": "--system",
+}
 
 CASES = (
     *(bad("ZOA-435", f"root:/{_TMPFILES}:1", root={_TMPFILES: f"w {path} - - - - x\n"}) for path in _KERNEL_FILES),
@@ -144,7 +154,57 @@ CASES = (
             "systemd-sysusers --replace=/x",
             "systemd-modules-load --image=/x",
             "systemd-binfmt a.conf",
+            *(f"{name} -" for name in _APPLIERS),
+            "systemd-tmpfiles --create --roo=/run/x",
+            "systemd-tmpfiles --prefix /run",
+            "systemd-sysctl --inl a.b=c",
+            "systemd-tmpfiles.standalone --create -",
+            "systemd-tmpfiles $A",
+            "sysctl a.conf",
+            "../../bin/nice systemd-tmpfiles --create -",
+            "../../bin/env -S 'systemd-tmpfiles --create -'",
+            "../../bin/env -S \"'systemd-tmpfiles' --create -\"",
         )
+    ),
+    bad(
+        "ZOA-436",
+        "root:x.service",
+        root={_UNIT: "[Service]\nExecStart=systemd-tmpfiles ../a.conf\n", "usr/lib/a.conf": "x"},
+    ),
+    bad(
+        "ZOA-436",
+        "root:x.service",
+        root={
+            _UNIT: "[Service]\nExecStart=/usr/bin/y -\n",
+            "usr/bin/y": link("systemd-tmpfiles"),
+            "usr/bin/systemd-tmpfiles": program(),
+        },
+    ),
+    *(
+        bad("ZOA-436", f"root:/{_RULES}:1", root={_RULES: f"{rule}\n"})
+        for rule in (
+            'RUN+="/usr/bin/systemd-tmpfiles --create $devnode"',
+            'RUN{program}+="/usr/lib/systemd/systemd-sysctl /dev/vdb"',
+            'PROGRAM="/usr/lib/systemd/systemd-sysctl --prefix=$attr{x}"',
+            'IMPORT{program}="/usr/bin/systemd-tmpfiles --create %E{x}"',
+            'RUN+="/usr/bin/nice /usr/bin/systemd-tmpfiles --create -"',
+            'ENV{X}="/usr/bin/systemd-tmpfiles", RUN+="$env{X} -"',
+        )
+    ),
+    good(
+        "ZOA-436",
+        root={
+            _RULES: 'RUN{builtin}+="/usr/bin/systemd-tmpfiles -"\n'
+            'RUN+="/usr/lib/systemd/systemd-sysctl --prefix=/net/$name/%k/$kernel/$number%n$major%M$minor%m$$%%"\n'
+        },
+    ),
+    good(
+        "ZOA-436",
+        root={
+            _UNIT: "[Service]\nExecStart=/usr/bin/y systemd-tmpfiles -\nExecStart=systemd-sysctl --prefix=$A\n"
+            + "".join(f"ExecStart={name} {options}\n" for name, options in _APPLIERS.items()),
+            **{f"{place}.d/a.conf": "" for place in ("usr/lib/tmpfiles", "etc/sysusers", "usr/local/lib/binfmt")},
+        },
     ),
     good(
         "ZOA-436",
