@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Facts
+    from policies.facts import Area, Facts, Setting, Unit
     from policies.finding import Finding
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
@@ -25,6 +25,11 @@ _PATH_SETTINGS: Final = frozenset(
 )  # fmt: skip
 # A stack of mounts (systemd.mstack(7)) may have images as its layers.
 _IMAGES: Final = frozenset({"RootImage", "RootMStack", "MountImages", "ExtensionImages"})
+_QUOTES: Final = re.compile(r"[\"'\\]")
+# Logs of measurements, which an auditor replays against the quote of the TPM: who forges them is found out.
+_MEASURED: Final = re.compile(
+    r"/sys/kernel/security/tpm0/binary_[a-z]+_measurements|/run/log/systemd/tpm2-measure\.log"
+)
 _BINDS: Final = frozenset({"BindPaths", "BindReadOnlyPaths"})
 # Where programs and their settings are: what is bound there from elsewhere takes their place.
 _PROGRAM_PLACE: Final = re.compile(r"/(?:usr|etc|opt|s?bin|lib(?:64)?)?(?:/.*)?")
@@ -133,7 +138,8 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
     paths of EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage=, RootMStack=, MountImages= and extensions
     do not lie in a writable place, specifiers and patterns expanded and links followed, and have no specifier that
     is not known from the image; nor does what is bound over programs or configuration (BindPaths=,
-    BindReadOnlyPaths=), or what env, ld.so, nice, shells, interpreters, modprobe and the like are given to run or
+    BindReadOnlyPaths=), what is opened as input (StandardInput=file:, OpenFile=), but logs of measurements and
+    devices, or what env, ld.so, nice, shells, interpreters, modprobe and the like are given to run or
     to load.
 
     Why it matters: whoever can write the file is the service, at the next start and without a trace in the measurement.
@@ -173,6 +179,7 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                 for source, target in _bound(setting.value)
                 if _PROGRAM_PLACE.fullmatch(target)
             ]
+            found += [(path, setting.key, setting.origin) for setting, path in _opened(area, unit)]
             for path, key, origin in found:
                 if may_be_writable(area, path):
                     yield about_name(
@@ -334,6 +341,19 @@ def no_image_in_the_image(facts: Facts, parameters: Parameters) -> Iterator[Find
                         yield about_name(
                             area, f"{unit.name}:{setting.key}:{path}", "is an image that nobody looked into", evidence
                         )
+
+
+def _opened(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
+    """What is opened as input of a service; ZOA-215 judges devices."""
+    for setting in unit.settings:
+        path = ""
+        if setting.key == "StandardInput" and setting.value.startswith("file:"):
+            path = setting.value.removeprefix("file:")
+        elif setting.key == "OpenFile":
+            path = _QUOTES.sub("", setting.value).partition(":")[0]
+        real = area.real(path) or ""
+        if not real.startswith("/dev/") and not _MEASURED.fullmatch(real):
+            yield setting, path
 
 
 def _bound(value: str) -> Iterator[tuple[str, str]]:

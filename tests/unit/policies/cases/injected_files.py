@@ -46,6 +46,26 @@ CASES = (
             _UNIT: "[Service]\nExecStart=/proc/self/fd/0\nEnvironmentFile=-/sys/firmware/qemu_fw_cfg/by_name/x/raw\n",
         },
     ),
+    *(
+        bad("ZOA-423", f"root:x.service:{key}:{path}", root={_UNIT: f"[X]\n{key}={value}\n", "opt/a": link("/sys/a")})
+        for key, value, path in (
+            ("StandardInput", "file:/sys/firmware/dmi/tables/DMI", "/sys/firmware/dmi/tables/DMI"),
+            ("StandardInput", "file:/proc/cmdline", "/proc/cmdline"),
+            ("StandardInput", "file:/opt/a", "/opt/a"),
+            ("OpenFile", "/var/a", "/var/a"),
+            ("OpenFile", "'/run/a':b:read-only", "/run/a"),
+            ("OpenFile", "/sys/kernel/security/tpm0/../../a", "/sys/kernel/security/tpm0/../../a"),
+        )
+    ),
+    good(
+        "ZOA-423",
+        root={
+            _UNIT: "[Service]\nStandardInput=file:/dev/null\nStandardInput=file:/usr/x\nStandardInput=/run/x\n"
+            "OpenFile=/dev/tpmrm0:tpm\nOpenFile=/sys/kernel/security/tpm0/binary_bios_measurements:a:read-only\n"
+            "OpenFile=/run/log/systemd/tpm2-measure.log\nOpenFile=/etc/a:/run/b\nStandardOutput=file:/run/a\nOpenFile=/opt/a\n",
+            "opt/a": link("a"),
+        },
+    ),
     bad("ZOA-423", "initrd:x.service:EnvironmentFile:/run/env", initrd={_UNIT: "[Service]\nEnvironmentFile=-%t/env\n"}),
     bad(
         "ZOA-423",
