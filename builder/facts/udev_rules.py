@@ -28,7 +28,7 @@ _PAIR: Final = re.compile(
 _PLAIN: Final = re.compile(r'((?:\\"|[^"])*+)"')
 _ESCAPED: Final = re.compile(r'((?:\\.|[^"\\])*)"', re.DOTALL)
 _PROGRAM: Final = re.compile(
-    r"RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|file|cmdline)\}|ENV\{SYSTEMD_WANTS\}"
+    r"RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|file|cmdline|parent|db)\}|ENV\{SYSTEMD_WANTS\}"
 )
 _SETTING: Final = re.compile(r"(?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE")
 _ASSIGNS: Final = frozenset({"=", "+=", ":="})
@@ -36,7 +36,7 @@ _BLANK_OR_QUOTE: Final = f"{SPACE}\"'"
 
 
 def udev_programs(tree: FileTree) -> tuple[UdevProgram, ...]:
-    """The rules of udev that run a program, read a file or ask systemd for a unit."""
+    """The rules of udev that run a program, read variables from somewhere or ask systemd for a unit."""
     return tuple(
         UdevProgram(key=key, command=value, rule=text, origin=origin)
         for path in drop_ins(tree, "udev/rules.d", ".rules")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 # Where a program without a slash at the beginning is looked for.
 _UDEV_PROGRAMS: Final = "/usr/lib/udev"
-# udev(7), "String substitutions", that stand for what a variable, a device or a program says.
-_SUBSTITUTED: Final = re.compile(r"\$(?:env|attr|result)|%[Esc]")
+# udev(7), "String substitutions", that stand for what a variable, a device or a program says, or for a device.
+_SUBSTITUTED: Final = re.compile(
+    r"\$(?:env|attr|sys|result|devnode|tempnode|links?|driver|id|parent|devpath|root)|%[EscNLdbPprS]"
+)
+_MAY_BE_SUBSTITUTED: Final = re.compile(r"[$%]")
+# udev(7), IMPORT: by the name of a variable, or a pattern of names.
+_VARIABLE_IMPORTS: Final = frozenset({"IMPORT{cmdline}", "IMPORT{parent}", "IMPORT{db}"})
 # Programs that udev and dmsetup bring along: what they print is known.
 _IMPORTERS: Final = frozenset(
     {"ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id"}
@@ -41,9 +47,10 @@ _NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/us
 def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: programs of udev rules in root and initrd, what env, ld.so and the like are given to run in
     them, and files whose variables they import do not lie in a writable place, nor what rules or such files put
-    into a variable by which they are named; nothing else decides what is run: no attribute of a device, no variable
-    that no rule sets, no result of a program, no argument of the kernel; install and remove lines of modprobe.d run
-    nothing but true and false.
+    into a variable by which they are named; nothing else decides what is run: no attribute of a device, no result of
+    a program, no argument of the kernel, and no variable but one that the same rule sets and that rules set to
+    nothing but texts without substitutions and import from nowhere; install and remove lines of modprobe.d run nothing
+    but true and false.
 
     Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then.
 
@@ -89,17 +96,26 @@ def _decided_by(area: Area, rule: UdevProgram) -> str | None:
     if _is_substituted(rest):
         return program
     for word in given_to_run(area, program, words[1:]):
-        if _SUBSTITUTED.match(word):
+        if _is_substituted(word):
             return word
-    if variable is None:
-        return None
+    return None if variable is None else _sets(area, rule, variable[1])
+
+
+def _sets(area: Area, rule: UdevProgram, name: str) -> str | None:
+    """What else than the image may set a variable by which a rule names a program; None if nothing does.
+
+    Devices come with variables of their own, so the rule that runs it has to set it.
+    """
     for other in area.configuration.udev_programs:
-        named = other.command.partition(" ")[0].strip("'").rpartition("/")[2]
-        is_named = other.key == "IMPORT{cmdline}" and other.command == variable[1]
-        if is_named or (other.key == "IMPORT{program}" and named not in _IMPORTERS):
+        program = other.command.partition(" ")[0].strip("'").rpartition("/")[2]
+        is_named = other.key in _VARIABLE_IMPORTS and fnmatchcase(name, other.command)
+        if is_named or (other.key == "IMPORT{program}" and program not in _IMPORTERS):
             return f"{other.key}={other.command}"
-    is_set = any(item.key == f"ENV{{{variable[1]}}}" for item in area.configuration.udev_settings)
-    return None if is_set or variable[1] == _UNSET else program
+    own = [item for item in area.configuration.udev_settings if item.key == f"ENV{{{name}}}"]
+    for item in own:
+        if _MAY_BE_SUBSTITUTED.search(item.value.replace("$$", "").replace("%%", "")):
+            return f"{item.key}={item.value}"
+    return None if name == _UNSET or any(item.rule == rule.rule for item in own) else f"$env{{{name}}}"
 
 
 def _is_substituted(text: str) -> bool:

@@ -37,7 +37,8 @@ class UdevProgram(Fact, frozen=True, kw_only=True):
     """A udev rule that runs a program or reads variables: RUN, PROGRAM, IMPORT{program} and others (udev(7))."""
 
     key: Annotated[
-        str, about("As it is spelled: RUN, RUN{program}, PROGRAM, IMPORT{program}, IMPORT{file}, IMPORT{cmdline}.")
+        str,
+        about("As it is spelled: RUN, RUN{program}, PROGRAM, IMPORT{program}, IMPORT{file}, IMPORT{parent}."),
     ]
     command: Annotated[str, about("Value, substitutions not made.")]
     rule: Annotated[str, about("The whole rule, continued lines joined.")]

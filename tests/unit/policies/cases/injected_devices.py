@@ -23,6 +23,32 @@ CASES = (
             'RUN+="/usr/bin/nice -n 5 %E{P}"',
             'RUN+="\'$env{P}\' x", ENV{P}="/run/q"',
             'RUN+="$env{HID_UNIQ}"',
+            'RUN+="/usr/bin/nice /usr/bin/$env{P}"',
+            *(
+                f'RUN+="/sbin/insmod {word}"'
+                for word in (
+                    *[
+                        "$devnode",
+                        "$tempnode",
+                        "$links",
+                        "$driver",
+                        "$id",
+                        "$parent",
+                        "$devpath",
+                        "$root/a",
+                        "$sys/a",
+                        "$sysfs{a}",
+                    ],
+                    *["%N", "%L", "%d", "%b", "%P", "%p", "%r/a", "%S/a"],
+                )
+            ),
+            'ENV{P}="$attr{product_serial}", RUN+="$env{P}"',
+            'ENV{P}="/usr/bin/%k", RUN+="$env{P}"',
+            'ENV{P}="$$/x", RUN+="$env{P}", ENV{P}="$env{Q}"',
+            'IMPORT{parent}="P", ENV{P}="/usr/x", RUN+="$env{P}"',
+            'IMPORT{db}="[P]*", ENV{P}="/usr/x", RUN+="$env{P}"',
+            'IMPORT{parent}="REMOVE_*", RUN+="$env{REMOVE_CMD}"',
+            'ENV{REMOVE_CMD}="$attr{x}", RUN+="$env{REMOVE_CMD}"',
             'ENV{A}="RUN=", RUN+="/run/x"',
             r'RUN+=e"/r\u0075n/x"',
             r'IMPORT{program}=ie"/\162un/x"',
@@ -31,18 +57,19 @@ CASES = (
     bad(
         "ZOA-425",
         f"root:/{_RULES}:2",
-        root={_RULES: 'IMPORT{cmdline}="P", ENV{P}="/usr/x"\nRUN+="$env{P}"\n'},
+        root={_RULES: 'IMPORT{cmdline}="P"\nENV{P}="/usr/x", RUN+="$env{P}"\n'},
     ),
     bad(
         "ZOA-425",
         f"initrd:/{_RULES}:2",
-        initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z", ENV{P}="/usr"\nRUN+="$env{P}/x y"\n'},
+        initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z"\nENV{P}="/usr", RUN+="$env{P}/x y"\n'},
     ),
+    bad("ZOA-425", f"root:/{_RULES}:2", root={_RULES: 'ENV{P}="/usr/x"\nRUN+="$env{P}"\n'}),
     *(
         bad(
             "ZOA-425",
             f"root:/{_RULES}:2",
-            root={_RULES: f'{rule}\nRUN+="$env{{P}}"\n', _FILE: held, "opt/l": link(f"/{_FILE}")},
+            root={_RULES: f'{rule}\nENV{{P}}="/usr/x", RUN+="$env{{P}}"\n', _FILE: held, "opt/l": link(f"/{_FILE}")},
         )
         for rule, held in (
             (f'IMPORT{{file}}="/{_FILE}"', "A=/usr/a\n P = '/run/x'\n"),
@@ -55,7 +82,7 @@ CASES = (
             _RULES: 'ENV{REMOVE_CMD}!="", RUN+="$env{REMOVE_CMD}"\nIMPORT{cmdline}="nomodeset"\n'
             'RUN{builtin}+="$result"\n'
             'IMPORT{program}="\'/usr/lib/udev/ata_id\' --export"\nPROGRAM="REMOVE_CMD"\nRUN+="/usr/%%c"\n'
-            'ENV{P}="/usr/bin/x"\nRUN+="$env{P} y"\n'
+            'ENV{P}="/usr/bin/x$$%%", RUN+="$env{P} y"\nENV{Q}="$env{P}", IMPORT{parent}="P?"\nIMPORT{builtin}="P"\n'
             + "".join(f'IMPORT{{program}}="/usr/lib/udev/{name} $env{{x}}"\n' for name in _OWN)
             + f'IMPORT{{file}}="/{_FILE}"\nRUN+="/usr/bin/y $env{{x}}"\nRUN+="$$env %%c"\nRUN+="/usr/%k/$name"\n',
             _FILE: "#REMOVE_CMD=/run/x\nREMOVE_CMD\nA=/run/x\n",
