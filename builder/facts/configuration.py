@@ -46,6 +46,7 @@ _TMPFILES_DIRECTORIES: Final = {
 }  # fmt: skip
 # What makes a link, or removes what has the name.
 _ABOUT_LINKS: Final = frozenset("LrR")
+_HAS_SOURCE: Final = frozenset("CL")
 _SYSUSERS_FIELDS: Final = 6
 _FSTAB_FIELDS: Final = 3
 _OCTAL: Final = re.compile(r"\\([0-3][0-7]{2})")
@@ -146,7 +147,7 @@ def _tmpfiles_lines(tree: FileTree) -> Iterator[TmpfilesEntry]:
                 user=user,
                 group=group,
                 age=age or "-",
-                argument="" if argument == "-" else argument,
+                argument="" if argument == "-" else _tmpfiles_argument(kind, argument),
                 origin=origin,
             )
 
@@ -163,9 +164,18 @@ def _tmpfiles_words(text: str) -> list[str]:
     return [*words, text[position:].strip(SPACE)]
 
 
+def _tmpfiles_argument(kind: str, argument: str) -> str:
+    """What a line copies or links, with the directories of its specifiers; other arguments are contents."""
+    return _expanded(argument) if kind[:1] in _HAS_SOURCE else argument
+
+
+def _expanded(text: str) -> str:
+    return _TMPFILES_SPECIFIER.sub(lambda match: _TMPFILES_DIRECTORIES.get(match[1], match[0]), text)
+
+
 def _tmpfiles_path(path: str) -> str:
     """A path with the directories of its specifiers (tmpfiles.d(5)); others stay."""
-    whole = _TMPFILES_SPECIFIER.sub(lambda match: _TMPFILES_DIRECTORIES.get(match[1], match[0]), path)
+    whole = _expanded(path)
     plain = normpath(f"/{whole.lstrip('/')}") if whole.startswith("/") else whole
     # tmpfiles.c, ``patch_var_run``
     return f"/run/{plain.removeprefix('/var/run/')}" if plain.startswith("/var/run/") else plain

@@ -25,13 +25,19 @@ _WRITE: Final = frozenset("w2367")
 
 def written(area: Area, item: TmpfilesEntry) -> Iterator[str]:
     """The path of a line, and the paths of all that comes along with a directory that it copies or links."""
-    path = item.path
-    yield path
-    if item.type[:1] in _MAKES_TREES:
-        named = normpath(item.argument) if item.argument else _FACTORY + path
-        source = area.real(named if named.startswith("/") else f"{path.rpartition('/')[0]}/{named}")
-        if source is not None:
-            yield from (path + file.path.removeprefix(source.rstrip("/")) for file in area.below(source))
+    yield item.path
+    named = source(item)
+    real = None if named is None else area.real(named)
+    if real is not None:
+        yield from (item.path + file.path.removeprefix(real.rstrip("/")) for file in area.below(real))
+
+
+def source(item: TmpfilesEntry) -> str | None:
+    """What a line copies or links; None if it does neither."""
+    if item.type[:1] not in _MAKES_TREES:
+        return None
+    named = item.argument or _FACTORY + item.path
+    return normpath(named if named.startswith("/") else f"{item.path.rpartition('/')[0]}/{named}")
 
 
 def mode(item: TmpfilesEntry) -> int:

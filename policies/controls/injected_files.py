@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
 from policies.controls._products import Product, find_product, words
+from policies.controls._read_places import bound, unquoted
 from policies.controls._writable import given_to_run, is_writable, may_be_writable, named_by
 from policies.finding import about_name, about_path
 
@@ -25,7 +25,6 @@ _PATH_SETTINGS: Final = frozenset(
 )  # fmt: skip
 # A stack of mounts (systemd.mstack(7)) may have images as its layers.
 _IMAGES: Final = frozenset({"RootImage", "RootMStack", "MountImages", "ExtensionImages"})
-_QUOTES: Final = re.compile(r"[\"'\\]")
 # Logs of measurements, which an auditor replays against the quote of the TPM: who forges them is found out.
 _MEASURED: Final = re.compile(
     r"/sys/kernel/security/tpm0/binary_[a-z]+_measurements|/run/log/systemd/tpm2-measure\.log"
@@ -176,7 +175,7 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                 (source, setting.key, setting.origin)
                 for setting in unit.settings
                 if setting.key in _BINDS
-                for source, target in _bound(setting.value)
+                for source, target in bound(setting.value)
                 if _PROGRAM_PLACE.fullmatch(target)
             ]
             found += [(path, setting.key, setting.origin) for setting, path in _opened(area, unit)]
@@ -350,20 +349,10 @@ def _opened(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
         if setting.key == "StandardInput" and setting.value.startswith("file:"):
             path = setting.value.removeprefix("file:")
         elif setting.key == "OpenFile":
-            path = _QUOTES.sub("", setting.value).partition(":")[0]
+            path = unquoted(setting.value).partition(":")[0]
         real = area.real(path) or ""
         if not real.startswith("/dev/") and not _MEASURED.fullmatch(real):
             yield setting, path
-
-
-def _bound(value: str) -> Iterator[tuple[str, str]]:
-    """Source and target of each word of BindPaths= (systemd.exec(5)); without a target it is the source.
-
-    A colon may be part of a path: all that stands behind one counts as a target.
-    """
-    for word in value.split():
-        source, *others = word.lstrip("-").split(":")
-        yield from ((source, normpath(f"/{target.lstrip('/')}")) for target in others or [source])
 
 
 CONTROLS = (

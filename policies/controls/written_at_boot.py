@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._appliers import foreign_input
-from policies.controls._products import exists
-from policies.controls._tmpfiles import MAKES_CONTENT, lets_write, written
+from policies.controls._products import exists, words
+from policies.controls._read_places import is_read, leads_to_read, replaced, unquoted
+from policies.controls._tmpfiles import MAKES_CONTENT, lets_write, source, written
 from policies.controls._tools import meddling_tool
 from policies.controls._udev import commands_of
 from policies.finding import about_name
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts, Setting, Unit
+    from policies.facts import Area, Facts, Setting, TmpfilesEntry, Unit
     from policies.finding import Finding
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
@@ -33,30 +34,23 @@ _KERNEL_FILES: Final = re.compile(
 # Linux Documentation/filesystems/configfs.rst: who makes a directory makes an object of the kernel.
 _CONFIGFS: Final = "/sys/kernel/config/"
 # systemd.exec(5): settings by which what a program says goes into a file, or a file is opened for it.
-_OUTPUTS: Final = frozenset({"StandardOutput", "StandardError", "OpenFile"})
-_OUTPUT_FILE: Final = re.compile(r"^(?:file|append|truncate):|(?<=[^:]):.*$")
+_OUTPUTS: Final = words("StandardOutput StandardError")
+_OUTPUT_FILES: Final = words("file append truncate")
 _MAKES_FOLDERS: Final = frozenset("dDvqQ")
-_ROOTS: Final = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib", "/usr/share", "/usr/local/share")
-_FOLDERS: Final = (
-    "systemd/system", "systemd/user", "systemd/network", "udev/rules.d", "modprobe.d", "modules-load.d", "sysctl.d",
-    "tmpfiles.d", "sysusers.d", "binfmt.d", "environment.d", "credstore", "credstore.encrypted", "extensions",
-    "confexts", "portables", "NetworkManager", "dbus-1", "polkit-1", "ld.so.conf.d",
-)  # fmt: skip
-_READ: Final = re.compile(
-    rf"(?:{'|'.join(_ROOTS)})/(?:{'|'.join(map(re.escape, _FOLDERS))}|systemd/(?:system|user)[.-][a-z.-]+"
-    r"|systemd/[a-z]+\.conf(?:\.d)?)(?:/.*)?"
-    r"|/etc/(?:environment|fstab|crypttab|veritytab|integritytab|ld\.so\.(?:preload|conf|cache)|rc\.local|init\.d/.+)"
-)
-# systemd-soft-reboot.service(8), bootup(7), loginctl(1), systemd-sysext(8), portablectl(1).
-_TAKEN: Final = (
-    "/run/nextroot", "/run/initramfs", "/var/lib/systemd/linger", "/var/lib/extensions", "/var/lib/confexts",
-    "/var/lib/portables",
-)  # fmt: skip
-_PLACES: Final = (*(f"{root}/{folder}" for root in _ROOTS for folder in _FOLDERS), *_TAKEN)
 # systemd.unit(5), "FailureAction=": what starts another root or kernel.
 _ACTIONS: Final = ("soft-reboot", "kexec")
 _REBOOTS: Final = frozenset({"systemd-soft-reboot.service", "systemd-kexec.service"})
 _FOREIGN: Final = "applies what is not among the files of the system"
+_MAKES_FILES: Final = MAKES_CONTENT | frozenset("bcp")
+# What the host, or a service, fills while the node runs. What is made in /run and /dev counts as that anyway.
+_OUTSIDE: Final = ("/sys/", "/proc/", "/dev/", "/run/")
+_IN_OUTSIDE: Final = ("/sys/",)
+# Links of systemd and distributions that are there for programs which know the older name.
+_USUAL_LINKS: Final = frozenset({
+    ("/etc/mtab", "/proc/self/mounts"), ("/var/lock", "/run/lock"), ("/var/run", "/run"),
+    ("/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"),
+    ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"),
+})  # fmt: skip
 _MAKES_TREES: Final = frozenset("CL")
 _ABOVE_UNITS: Final = re.compile(r"/(?:etc|run|usr|usr/local/lib|usr/lib|lib)?(?:/(?:systemd|udev))?")
 # systemd.exec(5), "RuntimeDirectory=, ...": which a service owns.
@@ -106,8 +100,7 @@ def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
                 value = f"{item.type} {item.path} {item.argument}"
                 yield about_name(area, str(item.origin), "writes into the kernel", (item.origin, value))
         for unit in area.systemd.units:
-            for output in unit.settings:
-                path = normpath(_OUTPUT_FILE.sub("", output.value)) if output.key in _OUTPUTS else ""
+            for output, path in _outputs(area, unit):
                 if _KERNEL_FILES.fullmatch(path):
                     evidence = (output.origin, f"{output.key}={output.value}")
                     yield about_name(area, f"{unit.name}:{output.key}", "writes into the kernel", evidence)
@@ -122,14 +115,16 @@ def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
 )
 def no_written_units(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no line of tmpfiles.d in root or initrd writes, copies or links anything in the folders of units,
-    generators, udev rules, module, sysctl, tmpfiles, sysusers, binfmt, bus, polkit, linker and environment
-    configuration, or of extensions and credentials, in /run/nextroot or /run/initramfs, nor lets others than root write
-    there, also with a directory that it copies. No unit has such a folder, or one above it, as its own
-    (RuntimeDirectory= and the like). No unit and no rule of udev gives systemd-tmpfiles, systemd-sysctl,
-    systemd-sysusers and their like files, lines, standard input or substitutions of its own, or options that are not
-    known to be harmless; none runs mount, losetup, systemd-run and the like, another systemd, or systemctl, udevadm and
-    dmsetup but to start and stop units of the image and to ask; none ends in a soft reboot or a kexec (FailureAction=
-    and the like).
+    generators, udev, modules, sysctl, tmpfiles, sysusers, binfmt, bus, polkit, linker and environment configuration,
+    or of extensions and credentials, in /run/nextroot or /run/initramfs, also with a directory that it copies, nor lets
+    others than root write there; none copies or links what lies in /sys, /proc, /dev or /run to elsewhere, but usual
+    links such as /etc/mtab. No unit has such a folder, or one above it, as its own (RuntimeDirectory= and the like),
+    writes into one (StandardOutput=file:, OpenFile= and the like), or has something else, or nothing, in its place
+    (BindPaths=, TemporaryFileSystem= and the like; for programs of systemd also above it, and as RootDirectory=). No
+    unit and no rule of udev gives systemd-tmpfiles, systemd-sysctl, systemd-sysusers and their like files, lines,
+    standard input or substitutions of its own, or options that are not known to be harmless; none runs mount, losetup,
+    systemd-run and the like, another systemd, or systemctl, udevadm and dmsetup but to start and stop units of the
+    image and to ask; none ends in a soft reboot or a kexec (FailureAction= and the like).
 
     Why it matters: what is made there at boot runs as if it were of the image, and is not in the files that an auditor
     or a control reads.
@@ -142,35 +137,72 @@ def no_written_units(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     """
     for area in facts.areas:
         for item in area.configuration.tmpfiles:
-            kind, path = item.type[:1], item.path
-            is_whole = kind in _MAKES_TREES and _ABOVE_UNITS.fullmatch(path)
-            is_made = kind in MAKES_CONTENT and any(map(_is_read, written(area, item)))
-            if is_whole or is_made or (lets_write(item) and _leads_to_read(path)):
+            message = _made(area, item)
+            if message is not None:
                 value = f"{item.type} {item.path} {item.mode} {item.user} {item.group} {item.argument}"
-                message = "is made at boot" if is_whole or is_made else "may be written by others than root"
                 yield about_name(area, f"{item.origin.path}:{item.path}", message, (item.origin, value))
         for unit in area.systemd.units:
-            for setting in _restarts(unit):
+            for setting, message in _changed_by(area, unit):
                 evidence = (setting.origin, f"{setting.key}={setting.value}")
-                yield about_name(area, f"{unit.name}:{setting.key}", "starts another root or kernel", evidence)
-            for setting, path in _owned(unit):
-                if _leads_to_read(path):
-                    evidence = (setting.origin, f"{setting.key}={setting.value}")
-                    yield about_name(area, f"{unit.name}:{setting.key}", f"makes {path} the service's own", evidence)
+                yield about_name(area, f"{unit.name}:{setting.key}", message, evidence)
         yield from _applied(area)
         yield from _meddling(area)
+
+
+def _made(area: Area, item: TmpfilesEntry) -> str | None:
+    """What is wrong with a line of tmpfiles.d; None for nothing."""
+    kind, path = item.type[:1], item.path
+    is_whole = kind in _MAKES_TREES and _ABOVE_UNITS.fullmatch(path)
+    if is_whole or (kind in _MAKES_FILES and any(map(is_read, written(area, item)))):
+        return "is made at boot"
+    if lets_write(item) and leads_to_read(path):
+        return "may be written by others than root"
+    return "is made of what the image does not hold" if _is_from_outside(area, item) else None
+
+
+def _is_from_outside(area: Area, item: TmpfilesEntry) -> bool:
+    named = source(item)
+    if named is None or (item.path, named) in _USUAL_LINKS:
+        return False
+    path = area.real(named)
+    places = _IN_OUTSIDE if item.path.startswith(("/run/", "/dev/")) else _OUTSIDE
+    return path != "/dev/null" and f"{path}/".startswith(places)
+
+
+def _changed_by(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
+    """What settings of a unit put in the place of configuration, each with the message about it."""
+    yield from ((setting, "starts another root or kernel") for setting in _restarts(unit))
+    yield from ((setting, f"makes {path} the service's own") for setting, path in _owned(unit) if leads_to_read(path))
+    yield from ((setting, f"writes {path}") for setting, path in _outputs(area, unit) if is_read(path))
+    if unit.masked_by is None:
+        yield from ((setting, f"puts something else in the place of {path}") for setting, path in replaced(unit))
+
+
+def _outputs(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
+    """The files that are opened for a service to write into."""
+    for setting in unit.settings:
+        path = ""
+        if setting.key in _OUTPUTS:
+            kind, _, named = setting.value.partition(":")
+            path = named if kind in _OUTPUT_FILES else ""
+        elif setting.key == "OpenFile":
+            named, *others = unquoted(setting.value).split(":")
+            path = "" if "read-only" in ",".join(others[1:]).split(",") else named
+        real = area.real(path) if path else None
+        if real is not None:
+            yield setting, real
 
 
 def _applied(area: Area) -> Iterator[Finding]:
     for unit in area.systemd.units:
         for program in unit.programs if exists(unit) else ():
-            command = (program.path, *program.arguments)
+            command = [program.path, *program.arguments]
             word = foreign_input(area, command)
             if word is not None:
                 yield about_name(area, unit.name, f"{_FOREIGN}: {word}", (program.origin, " ".join(command)))
     for rule in area.configuration.udev_programs:
-        for words in commands_of(area, rule):
-            word = foreign_input(area, words, is_udev=True)
+        for command in commands_of(area, rule):
+            word = foreign_input(area, command, is_udev=True)
             if word is not None:
                 yield about_name(area, str(rule.origin), f"{_FOREIGN}: {word}", (rule.origin, rule.rule))
 
@@ -178,14 +210,14 @@ def _applied(area: Area) -> Iterator[Finding]:
 def _meddling(area: Area) -> Iterator[Finding]:
     for unit in area.systemd.units:
         for program in unit.programs if unit.masked_by is None else ():
-            command = (program.path, *program.arguments)
+            command = [program.path, *program.arguments]
             tool = meddling_tool(area, command, unit.name)
             if tool is not None:
                 message = f"has {tool} change mounts, devices, units or managers"
                 yield about_name(area, f"{unit.name}:{tool}", message, (program.origin, " ".join(command)))
     for rule in area.configuration.udev_programs:
-        for words in commands_of(area, rule):
-            tool = meddling_tool(area, words)
+        for command in commands_of(area, rule):
+            tool = meddling_tool(area, command)
             if tool is not None:
                 message = f"has {tool} change mounts, devices, units or managers"
                 yield about_name(area, f"{rule.origin}:{tool}", message, (rule.origin, rule.rule))
@@ -201,19 +233,8 @@ def _owned(unit: Unit) -> Iterator[tuple[Setting, str]]:
     """The directories that a unit is given, and the links to them."""
     for setting in unit.settings:
         if setting.key in _OWNED:
-            names = [name for word in setting.value.split() for name in word.split(":")[:2]]
+            names = [name for word in unquoted(setting.value).split() for name in word.split(":")[:2]]
             yield from ((setting, normpath(f"{_OWNED[setting.key]}/{name}")) for name in names)
-
-
-def _is_read(path: str) -> bool:
-    return _READ.fullmatch(path) is not None or f"{path}/".startswith(tuple(f"{place}/" for place in _TAKEN))
-
-
-def _leads_to_read(path: str) -> bool:
-    """Whether a path, or a pattern, means a place that is read, something below it, or a directory above it."""
-    return _is_read(path) or any(
-        place.startswith(f"{path.rstrip('/')}/") or matches(path, place, "/") for place in _PLACES
-    )
 
 
 CONTROLS = (no_kernel_helper, no_written_units)

@@ -10,7 +10,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from policies import controls, effective
-from policies.controls import _appliers, _arguments, _products, _program_names, _tmpfiles, _tools, _udev, _writable
+from policies.controls import (
+    _appliers,
+    _arguments,
+    _products,
+    _program_names,
+    _read_places,
+    _tmpfiles,
+    _tools,
+    _udev,
+    _writable,
+)
 from tests.control_cases import all_cases
 from tests.fact_trees import facts
 from tests.mutation.mutants import mutants
@@ -25,7 +35,18 @@ if TYPE_CHECKING:
     from tests.mutation.mutants import Mutant
 
 # What modules of controls share; a mutant of one of these is tried with the cases of all modules that import it.
-SHARED: Final = (effective, _appliers, _arguments, _products, _program_names, _tmpfiles, _tools, _udev, _writable)
+SHARED: Final = (
+    effective,
+    _appliers,
+    _arguments,
+    _products,
+    _program_names,
+    _read_places,
+    _tmpfiles,
+    _tools,
+    _udev,
+    _writable,
+)
 TOPICS: Final = tuple(
     module
     for name, module in sorted(vars(controls).items())

@@ -21,8 +21,12 @@ _READ = (
     "/etc/rc.local", "/etc/init.d/a",
 )  # fmt: skip
 _FOLDERS = (
-    "systemd/system", "systemd/user", "systemd/network", "udev/rules.d", "modprobe.d", "modules-load.d", "sysctl.d",
-    "tmpfiles.d", "sysusers.d", "binfmt.d", "environment.d", "credstore", "credstore.encrypted", "extensions",
+    "systemd/system", "systemd/user", "systemd/network", "systemd/transient", "systemd/generator",
+    "systemd/generator.early", "systemd/generator.late", "systemd/system.control", "systemd/system.attached",
+    "systemd/user.control", "systemd/system-generators", "systemd/system-environment-generators",
+    "systemd/system-preset", "systemd/dnssd", "systemd/ntp-units.d", "systemd/nspawn", "udev", "modprobe.d",
+    "modules-load.d", "sysctl.d", "tmpfiles.d", "sysusers.d", "binfmt.d", "environment.d", "credstore",
+    "credstore.encrypted", "cryptsetup-keys.d", "verity.d", "repart.d", "sysupdate.d", "userdb", "extensions",
     "confexts", "portables", "NetworkManager", "dbus-1", "polkit-1", "ld.so.conf.d",
 )  # fmt: skip
 _ROOTS = ("etc", "run", "usr/local/lib", "usr/lib", "lib", "usr/share", "usr/local/share")
@@ -134,6 +138,12 @@ CASES = (
     ),
     *(
         bad("ZOA-436", f"root:/{_TMPFILES}:/{root}/{folder}", root={_TMPFILES: f"z /{root}/{folder} 0777\n"})
+        for root, folder in (*(("run", folder) for folder in _FOLDERS), *((root, "dbus-1") for root in _ROOTS))
+    ),
+    *(
+        bad(
+            "ZOA-436", f"root:/{_TMPFILES}:/{root}/{folder[:-1]}?", root={_TMPFILES: f"z /{root}/{folder[:-1]}? 0777\n"}
+        )
         for root, folder in (*(("run", folder) for folder in _FOLDERS), *((root, "dbus-1") for root in _ROOTS))
     ),
     good(
@@ -294,6 +304,19 @@ CASES = (
             ("LogsDirectory", "../../run/sysctl.d"),
             ("ConfigurationDirectory", "systemd"),
             ("StateDirectory", "systemd"),
+            ("RuntimeDirectory", "systemd/transient"),
+            ("RuntimeDirectory", '"systemd/system"'),
+            ("RuntimeDirectory", "'a b:systemd/system'"),
+            ("StateDirectory", '"../../etc/udev"'),
+            ("StandardOutput", "append:/run/udev/rules.d/x.rules"),
+            ("StandardOutput", "file:/run/a:b/../udev/rules.d/x.rules"),
+            ("StandardError", "truncate:/etc/sysctl.d/../sysctl.d/a.conf"),
+            ("OpenFile", "'/run/tmpfiles.d/a.conf'"),
+            ("OpenFile", "/run/tmpfiles.d/a.conf:read-only:append"),
+            ("BindPaths", "/dev/disk/by-partlabel:/run/tmpfiles.d"),
+            ("BindReadOnlyPaths", "'-/usr/share/x:/run/udev/rules.d/:rbind'"),
+            ("TemporaryFileSystem", "/a /usr/lib/sysctl.d:ro"),
+            ("InaccessiblePaths", "-+/usr/lib/sysctl.d"),
             ("SuccessAction", "soft-reboot-force"),
             ("JobTimeoutAction", "kexec"),
         )
@@ -331,6 +354,31 @@ CASES = (
             "systemd --user",
         )
     ),
+    *(
+        bad(
+            "ZOA-436",
+            f"root:x.service:{key}",
+            root={_UNIT: f"[X]\nExecStart=systemd-tmpfiles\nExecStop=/x\n{key}={value}\n"},
+        )
+        for key, value in (
+            ("BindPaths", "/dev/a:/run"),
+            ("TemporaryFileSystem", "/usr"),
+            ("RootDirectory", "/usr/share/x"),
+            ("ExtensionDirectories", "/usr/share/x"),
+        )
+    ),
+    good(
+        "ZOA-436",
+        root={
+            _UNIT: "[Service]\nExecStart=/x\nRootDirectory=/usr/share/x\nTemporaryFileSystem=/run\nBindPaths=/a:/etc\n"
+            "BindPaths=/run/tmpfiles.d /run/udev/:/run/udev\nStandardOutput=journal:/run/udev/a\n"
+            "StandardError=file:/run/a\nOpenFile=/etc/fstab:a:graceful,read-only\nReadOnlyPaths=/run/udev\nOpenFile=/opt/a\n"
+            "StandardInput=file:/run/tmpfiles.d/a\n",
+            "opt/a": link("a"),
+        },
+    ),
+    good("ZOA-436", root={_UNIT: "[Service]\nBindPaths=/a:/run/udev\n", **_MASK}),
+    good("ZOA-436", root={_UNIT: "[X]\nExecStart=systemd-tmpfiles\nBindPaths=/run /run/:/run /a:/opt\n"}),
     bad(
         "ZOA-436",
         "initrd:x.service:mount",
@@ -397,6 +445,36 @@ CASES = (
             "ExecStop=/usr/sbin/reboot\nExecStop=/usr/sbin/poweroff\nExecStop=/usr/sbin/halt\n",
         },
     ),
+    *(
+        bad("ZOA-436", f"root:/{_TMPFILES}:{path}", root={_TMPFILES: f"{line}\n", "opt/a": link("/sys/b")})
+        for line, path in (
+            ("C /run/systemd/transient/x.service - - - - /sys/firmware/x", "/run/systemd/transient/x.service"),
+            ("L+ /run/systemd/generator.early - - - - /usr/share/x", "/run/systemd/generator.early"),
+            ("f /run/udev/data/b1:1 - - - - x", "/run/udev/data/b1:1"),
+            ("b /run/tmpfiles.d/a.conf - - - - 1:1", "/run/tmpfiles.d/a.conf"),
+            ("c /run/tmpfiles.d/a.conf - - - - 1:1", "/run/tmpfiles.d/a.conf"),
+            ("p /run/tmpfiles.d/a.conf", "/run/tmpfiles.d/a.conf"),
+            ("C /run/a - - - - /sys/firmware/qemu_fw_cfg/a", "/run/a"),
+            ("C /dev/a - - - - /sys/a", "/dev/a"),
+            ("C /etc/a - - - - /opt/a", "/etc/a"),
+            ("C /etc/a - - - - %t/a", "/etc/a"),
+            ("L /etc/a - - - - ../proc/cmdline", "/etc/a"),
+            ("L /srv/a - - - - /dev", "/srv/a"),
+            ("L /etc/mtab - - - - /proc/1/mounts", "/etc/mtab"),
+        )
+    ),
+    good(
+        "ZOA-436",
+        root={
+            _TMPFILES: "L /run/a - - - - /dev/a\nL /dev/fd - - - - /proc/self/fd\nC /run/c - - - - /run/d\n"
+            "L+ /etc/mtab - - - - ../proc/self/mounts\nL /var/lock - - - - ../run/lock\nL /var/run - - - - ../run\n"
+            "L /etc/resolv.conf - - - - ../run/systemd/resolve/resolv.conf\nL /etc/a - - - - /dev/null\n"
+            "d /etc/d - - - - /sys/a\n"
+            "C /etc/c - - - - /opt/a\nf /etc/f - - - - %t/a\n",
+            "opt/a": link("a"),
+        },
+    ),
+    good("ZOA-436", root={_TMPFILES: "L /etc/resolv.conf - - - - /run/systemd/resolve/stub-resolv.conf\n"}),
     good(
         "ZOA-436", root={_TMPFILES: "L %%t/systemd/system/a - - - - x\nf /run/systemd - - - - x\nC /run/x - - - - x\n"}
     ),
