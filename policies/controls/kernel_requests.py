@@ -29,6 +29,10 @@ _TRACES: Final = re.compile(
 )
 _HOOKS: Final = re.compile(r"/(?:etc|run|usr/local/lib|usr/lib|lib)/systemd/system-(?:shutdown|sleep)/.+")
 _UPDATE_LINKS: Final = frozenset({"/system-update", "/etc/system-update"})
+# systemd src/udev/udev-rules.c, ``attr_subst_subdir``: a star stands for any directory.
+_MAY_BE_PARAMETERS: Final = frozenset({"parameters", "*"})
+# What systemd's own rules write.
+_HARMLESS: Final = frozenset({"events_dfl_poll_msecs", "uevent"})
 _LOADS_CODE: Final = re.compile(
     r"LD_\w+|DBUS_\w+_ADDRESS|MODPROBE_OPTIONS|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|PYTHON(?:PATH|HOME|STARTUP)|PERL5(?:LIB|OPT)"
     r"|BASH_ENV|ENV|RUBYOPT|NODE_OPTIONS|OPENSSL_(?:CONF|MODULES|ENGINES)|SYSTEMD_(?:UNIT_PATH|GENERATOR_PATH"
@@ -106,12 +110,13 @@ def no_loading_environment(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     "ZOA-438",
     door=Door.INJECTED_CONFIGURATION,
     severity=Severity.HIGH,
-    title="udev writes nothing into the kernel but attributes of the device and its parent",
+    title="udev writes nothing into the kernel but attributes of the device",
     references=_CHANGE_CONTROL,
 )
 def no_setting_of_udev(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no udev rule of root or initrd assigns SYSCTL{}, nor ATTR{} of another device by its name
-    ("[subsystem/name]") or by a path that leads further up than to the parent ("../..").
+    ("[subsystem/name]") or by a path that leads upwards (".."), nor parameters of a module, but how often disks are
+    asked for their medium (events_dfl_poll_msecs).
 
     Why it matters: what controls find in sysctl.d is not what holds once a device turns up; such a rule sets a program
     that the kernel starts, or turns Magic SysRq on.
@@ -120,11 +125,13 @@ def no_setting_of_udev(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 
     Fix: put the setting into sysctl.d, where it is judged, and remove the rule.
 
-    Known limits: attributes of the rule's own device and its parent may be written, whatever they are.
+    Known limits: other attributes of the rule's own device may be written, whatever they are.
     """
     for area in facts.areas:
         for item in area.configuration.udev_settings:
-            if item.key.startswith(("SYSCTL", "ATTR{[")) or "../.." in item.key:
+            parts = item.key.removeprefix("ATTR{").removesuffix("}").split("/") if item.key.startswith("ATTR{") else []
+            is_parameter = not _MAY_BE_PARAMETERS.isdisjoint(parts) and parts[-1] not in _HARMLESS
+            if item.key.startswith(("SYSCTL", "ATTR{[")) or ".." in parts or is_parameter:
                 evidence = (item.origin, f'{item.key}="{item.value}"')
                 yield about_name(area, f"{item.origin}:{item.key}", "is written by udev", evidence)
 

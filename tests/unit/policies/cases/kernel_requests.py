@@ -332,6 +332,13 @@ CASES = (
             ("SYSCTL{kernel/sysrq}", " += e"),
             ("ATTR{[module/sysrq]parameters/reset_seq}", ":="),
             ("ATTR{../../../kernel/uevent_helper}", "="),
+            ("ATTR{..//..//..//..//proc/sys/kernel/modprobe}", "="),
+            ("ATTR{.././../x}", "="),
+            ("ATTR{subsystem/..}", "="),
+            ("ATTR{../uevent}", "="),
+            ("ATTR{parameters/kgdboc}", "="),
+            ("ATTR{driver/module//parameters//path}", "+="),
+            ("ATTR{driver/module/*/path}", "="),
         )
     ),
     bad("ZOA-438", f"initrd:/{_RULES}:1:SYSCTL{{a.b}}", initrd={_RULES: 'SYSCTL{a.b}="1"\n'}),
@@ -339,8 +346,9 @@ CASES = (
         "ZOA-438",
         root={
             _RULES: (
-                'ATTR{power/control}="auto"\nATTR{../uevent}="change"\nSYSCTL{a.b}=="1", ATTR{[dmi/id]x}=="1"\n'
-                'ATTR{../../x}!="1", ENV{a}="../.."\n'
+                'ATTR{power/control}="auto"\nATTR{parameters/events_dfl_poll_msecs}="2000"\n'
+                'ATTR{a..b/..c/parameter}="x"\nATTR{block/*/uevent}="change"\nSYSCTL{a.b}=="1", ATTR{[dmi/id]x}=="1"\n'
+                'ATTR{../../x}!="1", ENV{a}="../..", ENV{../a/parameters/b}="x"\n'
             )
         },
     ),
