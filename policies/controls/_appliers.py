@@ -25,7 +25,7 @@ _OPTIONS: Final = {
     "systemd-sysusers": words("--dry-run --no-pager"),
     "systemd-modules-load": words(""),
     "systemd-binfmt": words("--unregister --no-pager"),
-    "sysctl": words("--system"),
+    "sysctl": words(""),  # its --system reads /etc/sysctl.conf, too
 }
 _ROOTS: Final = ("/etc", "/usr/local/lib", "/usr/lib")
 # udev(7), "String substitutions": in what udev runs, one may become several words, but names and numbers that the

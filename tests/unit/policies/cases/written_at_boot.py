@@ -58,7 +58,7 @@ _APPLIERS = {
     "systemd-sysusers": "--dry-run --no-pager a.conf",
     "systemd-modules-load": "",
     "systemd-binfmt": "--unregister --no-pager a.conf",
-    "sysctl": "--system",
+    "sysctl": "",
 }
 
 CASES = (
@@ -171,6 +171,7 @@ CASES = (
             "systemd-tmpfiles.standalone --create -",
             "systemd-tmpfiles $A",
             "sysctl a.conf",
+            "sysctl --system",
             "../../bin/nice systemd-tmpfiles --create -",
             "../../bin/env -S 'systemd-tmpfiles --create -'",
             "../../bin/env -S \"'systemd-tmpfiles' --create -\"",
