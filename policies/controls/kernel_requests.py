@@ -32,6 +32,7 @@ _UPDATE_LINKS: Final = frozenset({"/system-update", "/etc/system-update"})
 # systemd src/udev/udev-rules.c, ``attr_subst_subdir``: a star stands for any directory.
 _MAY_BE_PARAMETERS: Final = frozenset({"parameters", "*"})
 # What systemd's own rules write.
+_ABOVE: Final = ("ATTR{../uevent}", "change")
 _HARMLESS: Final = frozenset({"events_dfl_poll_msecs", "uevent"})
 _LOADS_CODE: Final = re.compile(
     r"LD_\w+|DBUS_\w+_ADDRESS|MODPROBE_OPTIONS|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|PYTHON(?:PATH|HOME|STARTUP)|PERL5(?:LIB|OPT)"
@@ -115,8 +116,8 @@ def no_loading_environment(facts: Facts, _parameters: Parameters) -> Iterator[Fi
 )
 def no_setting_of_udev(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no udev rule of root or initrd assigns SYSCTL{}, nor ATTR{} of another device by its name
-    ("[subsystem/name]") or by a path that leads upwards (".."), nor parameters of a module, but how often disks are
-    asked for their medium (events_dfl_poll_msecs).
+    ("[subsystem/name]") or by a path that leads upwards (".."), but a change event of the parent, nor parameters of a
+    module, but how often disks are asked for their medium (events_dfl_poll_msecs).
 
     Why it matters: what controls find in sysctl.d is not what holds once a device turns up; such a rule sets a program
     that the kernel starts, or turns Magic SysRq on.
@@ -131,7 +132,8 @@ def no_setting_of_udev(facts: Facts, _parameters: Parameters) -> Iterator[Findin
         for item in area.configuration.udev_settings:
             parts = item.key.removeprefix("ATTR{").removesuffix("}").split("/") if item.key.startswith("ATTR{") else []
             is_parameter = not _MAY_BE_PARAMETERS.isdisjoint(parts) and parts[-1] not in _HARMLESS
-            if item.key.startswith(("SYSCTL", "ATTR{[")) or ".." in parts or is_parameter:
+            is_above = ".." in parts and (item.key, item.value) != _ABOVE
+            if item.key.startswith(("SYSCTL", "ATTR{[")) or is_above or is_parameter:
                 evidence = (item.origin, f'{item.key}="{item.value}"')
                 yield about_name(area, f"{item.origin}:{item.key}", "is written by udev", evidence)
 

@@ -341,13 +341,15 @@ CASES = (
             ("ATTR{driver/module/*/path}", "="),
         )
     ),
+    bad("ZOA-438", f"root:/{_RULES}:1:ATTR{{../a}}", root={_RULES: 'ATTR{../a}="change"\n'}),
     bad("ZOA-438", f"initrd:/{_RULES}:1:SYSCTL{{a.b}}", initrd={_RULES: 'SYSCTL{a.b}="1"\n'}),
     good(
         "ZOA-438",
         root={
             _RULES: (
                 'ATTR{power/control}="auto"\nATTR{parameters/events_dfl_poll_msecs}="2000"\n'
-                'ATTR{a..b/..c/parameter}="x"\nATTR{block/*/uevent}="change"\nSYSCTL{a.b}=="1", ATTR{[dmi/id]x}=="1"\n'
+                'ATTR{a..b/..c/parameter}="x"\nATTR{block/*/uevent}="change"\n'
+                'ATTR{../uevent}="change"\nSYSCTL{a.b}=="1", ATTR{[dmi/id]x}=="1"\n'
                 'ATTR{../../x}!="1", ENV{a}="../..", ENV{../a/parameters/b}="x"\n'
             )
         },
