@@ -64,6 +64,6 @@ def _is_harmless(name: str, word: str) -> bool:
 
 
 def _is_of_system(area: Area, name: str, word: str) -> bool:
-    """Whether a word is the name of a file in the folder that the applier reads."""
+    """Whether a word is the name of a file in the folder that the applier reads, and that it reads without the word."""
     places = (f"{root}/{_FOLDERS[name]}/{word}" for root in _ROOTS)
-    return "/" not in word and any(area.find(place) is not None for place in places)
+    return "/" not in word and word.endswith(".conf") and any(area.find(place) is not None for place in places)

@@ -185,6 +185,11 @@ CASES = (
     bad(
         "ZOA-436",
         "root:x.service",
+        root={_UNIT: "[Service]\nExecStart=systemd-tmpfiles a\n", "usr/lib/tmpfiles.d/a": "x"},
+    ),
+    bad(
+        "ZOA-436",
+        "root:x.service",
         root={
             _UNIT: "[Service]\nExecStart=/usr/bin/y -\n",
             "usr/bin/y": link("systemd-tmpfiles"),
