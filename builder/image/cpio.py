@@ -45,6 +45,11 @@ class CpioEntry:
         """Bytes of the content."""
         return len(self.content)
 
+    @property
+    def has_other_names(self) -> bool:
+        """Whether it may be a hard link (init/initramfs.c ``maybe_link``): no directory and no symbolic link is."""
+        return self.nlink > 1 and not (stat.S_ISDIR(self.mode) or stat.S_ISLNK(self.mode))
+
 
 @dataclass(frozen=True, slots=True)
 class _Header:
@@ -83,17 +88,19 @@ def read_archive(data: BinaryView, offset: int) -> tuple[tuple[CpioEntry, ...], 
         if name == _TRAILER:
             if header.size:
                 raise data.error(offset, "the trailer of a cpio archive has a content")
+            if stat.S_ISLNK(header.mode):  # do_header: the kernel makes a link of this name, and goes on
+                raise data.error(offset, "the trailer of a cpio archive is a symbolic link")
             return tuple(entries), min(body_offset, len(data))
         if len(entries) == _MAX_ENTRIES:
             raise data.error(offset, f"there are more than {_MAX_ENTRIES} entries in a cpio archive")
         body = data.slice(body_offset, header.size)
         if header.has_checksum and stat.S_ISREG(header.mode) and sum(body) & 0xFFFFFFFF != header.checksum:
             raise data.error(offset, f"the checksum of {name!r} is {sum(body):#x}, not {header.checksum:#x}")
-        if header.nlink > 1 and not stat.S_ISDIR(header.mode):
-            links.setdefault(header.link_key, []).append(len(entries))
         entries.append(_entry(data, offset, header, name, body))
-        if header.nlink > 1 and stat.S_ISREG(header.mode):
-            _join_links(data, offset, entries, links[header.link_key])
+        if entries[-1].has_other_names:
+            group = links.setdefault(header.link_key, [])
+            group.append(len(entries) - 1)
+            _join_links(data, offset, entries, group)
         offset = _aligned(body_offset + header.size)
 
 
@@ -145,8 +152,12 @@ def _entry(data: BinaryView, offset: int, header: _Header, name: bytes, body: me
 def _join_links(data: BinaryView, offset: int, entries: list[CpioEntry], group: list[int]) -> None:
     """Only one name of a file carries its content, GNU cpio writes it with the last."""
     first, last = entries[group[0]], entries[group[-1]]
+    if len(group) > 1 and first.path == last.path:  # maybe_link: the kernel removes it, and finds nothing to link to
+        raise data.error(offset, f"{last.path!r} is twice a name of one file")
     if (first.mode, first.uid, first.gid, first.mtime) != (last.mode, last.uid, last.gid, last.mtime):
         raise data.error(offset, f"{last.path!r} and {first.path!r} are one file with different modes, owners or times")
+    if first.device != last.device:
+        raise data.error(offset, f"{last.path!r} and {first.path!r} are one node of two devices")
     if first.size and last.size and first.content != last.content:
         raise data.error(offset, f"{last.path!r} and {first.path!r} are one file with two contents")
     if last.size and not first.size:

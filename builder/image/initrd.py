@@ -1,7 +1,8 @@
 """An initrd: cpio archives one after the other, each raw or compressed, unpacked over each other by the kernel.
 
 Source: Linux Documentation/driver-api/early-userspace/buffer-format.rst and init/initramfs.c (``unpack_to_rootfs``).
-Where the kernel skips or guesses (a file whose directory is not there, a path through a symbolic link), this refuses.
+Where the kernel skips or guesses (a file whose directory is not there, a path through a symbolic link), or writes into
+a file that has other names, too, this refuses.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def read_initrd(data: BinaryView, limit: int = DEFAULT_LIMIT) -> Initrd:
     """Unpack an initrd of at most ``limit`` bytes in all.
 
     Raises MalformedImageError for broken archives and streams, for one that grows beyond the limit, for an empty
-    initrd, and for files that could not be made where they say they are.
+    initrd, for files that could not be made where they say they are, and for entries that replace one of several names
+    of a file, or a device by another.
     """
     segments = tuple(_segments(data, limit))
     if not segments:
@@ -113,6 +115,19 @@ def _place(files: dict[str, CpioEntry], entry: CpioEntry, data: BinaryView, offs
     before = files.get(entry.path)
     if before is not None and stat.S_ISDIR(before.mode) != stat.S_ISDIR(entry.mode):
         raise data.error(offset, f"{entry.path!r} is a directory in one archive and not in another")
+    if before is not None and _keeps_its_file(before, entry):
+        raise data.error(offset, f"{entry.path!r} is there already, and the kernel would not make it anew")
     if not entry.path and not stat.S_ISDIR(entry.mode):
         raise data.error(offset, "the root is not a directory")
     files[entry.path] = entry
+
+
+def _keeps_its_file(before: CpioEntry, after: CpioEntry) -> bool:
+    """Whether the kernel would write into the file that is there, and so change its other names, or leave it as it is.
+
+    ``do_name`` opens a file that is there with O_TRUNC, ``maybe_link`` links to whatever the first name of a group is
+    by then, and mknod(2) fails on a node of the same type. Nothing changes where the same file comes again.
+    """
+    if before.has_other_names or after.has_other_names:
+        return before != after
+    return stat.S_IFMT(before.mode) == stat.S_IFMT(after.mode) and before.device != after.device

@@ -16,7 +16,7 @@ from builder.image.initrd import Initrd, read_initrd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO = 0o100000, 0o040000, 0o120000, 0o010000
+S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR = 0o100000, 0o040000, 0o120000, 0o010000, 0o020000
 
 
 def member(name: bytes, mode: int, body: bytes = b"", magic: bytes = b"070701", **fields: int) -> bytes:
@@ -31,6 +31,7 @@ def zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
 
+_LINKED = member(b"a", S_IFREG, b"good", nlink=2, ino=7) + member(b"b", S_IFREG, nlink=2, ino=7)
 TRAILER = member(b"TRAILER!!!", 0)
 SMALL = member(b"init", S_IFREG | 0o755, b"#!") + TRAILER
 
@@ -163,11 +164,17 @@ def test_what_is_no_initrd_is_refused(data: bytes, problem: str) -> None:
         (member(b"a", S_IFREG | 0x10000), "is of no known type"),
         (member(b"a", S_IFDIR, b"x"), "has a content, but is neither"),
         (member(b"a", S_IFIFO, b"x"), "has a content, but is neither"),
+        (_LINKED + member(b"./a", S_IFREG, nlink=2, ino=7), "'a' is twice a name of one file"),
         (member(b"../a", S_IFREG), "leads out of its directory"),
         (member(b"a", S_IFLNK), "a target that is empty"),
         (member(b"a", S_IFLNK, b"x" * 4096), "too long"),
         (member(b"a", S_IFLNK, b"x\0y"), "has a NUL in it"),
         (member(b"TRAILER!!!", 0, b"x"), "the trailer of a cpio archive has a content"),
+        (member(b"TRAILER!!!", S_IFLNK), "the trailer of a cpio archive is a symbolic link"),
+        (
+            member(b"a", S_IFCHR, nlink=2, rmin=3) + member(b"b", S_IFCHR, nlink=2, rmin=4),
+            "are one node of two devices",
+        ),
         (member(b"a", S_IFREG, b"ab", magic=b"070702", check=1), "the checksum of b'a' is 0xc3, not 0x1"),
         (member(b"a", S_IFREG, b"1", nlink=2) + member(b"b", S_IFREG, b"2", nlink=2), "one file with two contents"),
         (member(b"a", S_IFREG, nlink=2) + member(b"b", S_IFREG, nlink=2, uid=1), "different modes, owners or times"),
@@ -180,6 +187,42 @@ def test_what_is_no_initrd_is_refused(data: bytes, problem: str) -> None:
 def test_a_member_that_breaks_the_format_is_refused(members: bytes, problem: str) -> None:
     with pytest.raises(MalformedImageError, match=problem):
         read(members + TRAILER)
+
+
+@pytest.mark.parametrize("between", [b"", TRAILER], ids=["one archive", "two archives"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        (_LINKED, member(b"a", S_IFREG, b"evil")),
+        (_LINKED, member(b"./b", S_IFREG)),
+        (_LINKED, member(b"a", S_IFREG, b"good")),
+        (_LINKED, member(b"b", S_IFREG, b"evil", nlink=2, ino=8)),
+        (member(b"a", S_IFREG, nlink=2, ino=7) + member(b"a", S_IFLNK, b"c"), member(b"b", S_IFREG, nlink=2, ino=7)),
+        (member(b"a", S_IFREG, b"x"), _LINKED),
+        (member(b"a", S_IFLNK, b"c"), _LINKED),
+        (member(b"a", S_IFCHR, rmaj=1, rmin=3), member(b"a", S_IFCHR, rmaj=5, rmin=1)),
+    ],
+)
+def test_an_entry_that_the_kernel_writes_into_a_file_which_is_there_is_refused(
+    members: tuple[bytes, bytes], between: bytes
+) -> None:
+    with pytest.raises(MalformedImageError, match="is there already, and the kernel would not make it anew"):
+        read(between.join(members) + TRAILER)
+
+
+def test_files_without_other_names_and_the_same_file_may_come_twice() -> None:
+    node = member(b"n", S_IFCHR, rmaj=1, rmin=3)
+    first = member(b"d", S_IFDIR, nlink=2) + member(b"f", S_IFREG, b"x") + member(b"l", S_IFLNK, b"x", nlink=2) + node
+    second = member(b"f", S_IFREG, b"y") + member(b"l", S_IFLNK, b"y", nlink=2) + node
+    files = read(first + TRAILER + second + TRAILER).files
+    assert [(entry.path, bytes(entry.content), entry.target) for entry in files] == [
+        ("d", b"", None),
+        ("f", b"y", None),
+        ("l", b"", "y"),
+        ("n", b"", None),
+    ]
+    assert {bytes(entry.content) for entry in read((_LINKED + TRAILER) * 2).files} == {b"good"}
+    assert read(member(b"l", S_IFLNK, b"x") + TRAILER + member(b"l", S_IFREG, b"x") + TRAILER).files[0].content == b"x"
 
 
 def test_too_many_archives_are_refused() -> None:
