@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._arguments import about_argument, arguments
+from policies.controls._products import words
 from policies.finding import about_name, about_path
 
 if TYPE_CHECKING:
@@ -33,11 +34,19 @@ _UPDATE_LINKS: Final = frozenset({"/system-update", "/etc/system-update"})
 _MAY_BE_PARAMETERS: Final = frozenset({"parameters", "*"})
 # What systemd's own rules write.
 _ABOVE: Final = ("ATTR{../uevent}", "change")
-_HARMLESS: Final = frozenset({"events_dfl_poll_msecs", "uevent"})
+_HARMLESS_ATTRIBUTES: Final = frozenset({"events_dfl_poll_msecs", "uevent"})
 _LOADS_CODE: Final = re.compile(
     r"LD_\w+|DBUS_\w+_ADDRESS|MODPROBE_OPTIONS|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|PYTHON(?:PATH|HOME|STARTUP)|PERL5(?:LIB|OPT)"
-    r"|BASH_ENV|ENV|RUBYOPT|NODE_OPTIONS|OPENSSL_(?:CONF|MODULES|ENGINES)|SYSTEMD_(?:UNIT_PATH|GENERATOR_PATH"
-    r"|ENVIRONMENT_GENERATOR_PATH|SYSEXT_HIERARCHIES|CONFEXT_HIERARCHIES|PROC_CMDLINE|FSTAB|SYSROOT_FSTAB|CRYPTTAB)"
+    r"|BASH_ENV|ENV|RUBYOPT|NODE_OPTIONS|OPENSSL_(?:CONF|MODULES|ENGINES)|(?:ENCRYPTED_)?CREDENTIALS_DIRECTORY|SYSTEMD_\w+"
+)
+# systemd docs/ENVIRONMENT.md knows too many that name files, programs or hosts: here are those that do not.
+_HARMLESS_VARIABLES: Final = words(
+    "SYSTEMD_COLORS SYSTEMD_LOG_COLOR SYSTEMD_LOG_LEVEL SYSTEMD_LOG_LOCATION SYSTEMD_LOG_TID SYSTEMD_LOG_TIME "
+    "SYSTEMD_NSS_RESOLVE_VALIDATE SYSTEMD_SLEEP_FREEZE_USER_SESSIONS SYSTEMD_URLIFY SYSTEMD_UTF8"
+)
+# systemd.device(5), 99-systemd.rules: what udev tells PID 1 about a device.
+_OF_DEVICES: Final = words(
+    "SYSTEMD_ALIAS SYSTEMD_MOUNT_DEVICE_BOUND SYSTEMD_READY SYSTEMD_RFKILL SYSTEMD_USER_WANTS SYSTEMD_WANTS"
 )
 # env(1) and systemd-run(1): options that a variable may stand behind without a blank.
 _SET_VARIABLE: Final = re.compile(r"^(?:--setenv=|--split-string=|-[SE])")
@@ -81,8 +90,8 @@ def no_more_brought_in(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 def no_loading_environment(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no unit and no rule of udev in root or initrd, and no configuration of a manager, sets or passes
     LD_PRELOAD and other LD_*, GCONV_PATH, PYTHONPATH, PERL5LIB, BASH_ENV, OPENSSL_CONF, MODPROBE_OPTIONS, addresses of
-    a bus, SYSTEMD_UNIT_PATH or the like; neither by Environment= and ENV{} nor in a file of the image that
-    EnvironmentFile= or IMPORT{file} names, nor as an argument, as of env.
+    a bus, CREDENTIALS_DIRECTORY, a SYSTEMD_* that is not known to be harmless, or the like; neither by Environment= and
+    ENV{} nor in a file of the image that EnvironmentFile= or IMPORT{file} names, nor as an argument, as of env.
 
     Why it matters: they make a program that everybody knows run code that nobody expects in it, and PID 1 read units
     from elsewhere. A bus's address may be a program to start (unixexec:).
@@ -131,7 +140,7 @@ def no_setting_of_udev(facts: Facts, _parameters: Parameters) -> Iterator[Findin
     for area in facts.areas:
         for item in area.configuration.udev_settings:
             parts = item.key.removeprefix("ATTR{").removesuffix("}").split("/") if item.key.startswith("ATTR{") else []
-            is_parameter = not _MAY_BE_PARAMETERS.isdisjoint(parts) and parts[-1] not in _HARMLESS
+            is_parameter = not _MAY_BE_PARAMETERS.isdisjoint(parts) and parts[-1] not in _HARMLESS_ATTRIBUTES
             is_above = ".." in parts and (item.key, item.value) != _ABOVE
             if item.key.startswith(("SYSCTL", "ATTR{[")) or is_above or is_parameter:
                 evidence = (item.origin, f'{item.key}="{item.value}"')
@@ -192,13 +201,17 @@ def no_boot_trace(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
             yield about_argument(placed, "traces the kernel, or turns checks of the TPM off")
 
 
+def _loads_code(name: str) -> bool:
+    return _LOADS_CODE.fullmatch(name) is not None and name not in _HARMLESS_VARIABLES
+
+
 def _loading(settings: tuple[Setting, ...]) -> Iterator[tuple[Setting, str]]:
     """The settings of variables that load code, each with the variable."""
     for setting in settings:
         if setting.key in _ENVIRONMENTS:
             for word in setting.value.split():
                 name = word.partition("=")[0]
-                if _LOADS_CODE.fullmatch(name):
+                if _loads_code(name):
                     yield setting, name
 
 
@@ -207,7 +220,7 @@ def _loading_of(unit: Unit) -> Iterator[tuple[Origin, str, str]]:
     for setting, name in _loading(unit.settings):
         yield setting.origin, f"{setting.key}={setting.value}", name
     for variable in unit.file_variables:
-        if _LOADS_CODE.fullmatch(variable.key):
+        if _loads_code(variable.key):
             yield variable.origin, f"{variable.key}={variable.value}", variable.key
     for program in unit.programs:
         for word, name in _loading_words(program.arguments):
@@ -218,7 +231,7 @@ def _loading_of_udev(area: Area) -> Iterator[tuple[Origin, str, str]]:
     """What becomes the environment of programs that udev runs (udev(7), RUN)."""
     for item in area.configuration.udev_settings:
         name = item.key.removeprefix("ENV{").removesuffix("}")
-        if _LOADS_CODE.fullmatch(name):
+        if _loads_code(name) and name not in _OF_DEVICES:
             yield item.origin, f"{item.key}={item.value}", name
     for rule in area.configuration.udev_programs:
         for word, name in _loading_words(rule.command.replace("'", " ").split(" ")):
@@ -229,7 +242,7 @@ def _loading_words(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The words of a command that set a variable which loads code, each with the variable."""
     for word in (word for argument in arguments for word in argument.split()):
         name, equals, _ = _SET_VARIABLE.sub("", word).partition("=")
-        if equals and _LOADS_CODE.fullmatch(name):
+        if equals and _loads_code(name):
             yield word, name
 
 

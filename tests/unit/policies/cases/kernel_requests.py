@@ -25,6 +25,15 @@ _VARIABLES = (
     "OPENSSL_MODULES", "OPENSSL_ENGINES", "SYSTEMD_UNIT_PATH", "SYSTEMD_GENERATOR_PATH",
     "SYSTEMD_ENVIRONMENT_GENERATOR_PATH", "SYSTEMD_SYSEXT_HIERARCHIES", "SYSTEMD_CONFEXT_HIERARCHIES",
     "SYSTEMD_PROC_CMDLINE", "SYSTEMD_FSTAB", "SYSTEMD_SYSROOT_FSTAB", "SYSTEMD_CRYPTTAB",
+    "SYSTEMD_VERITYTAB", "SYSTEMD_INTEGRITYTAB", "SYSTEMD_SYSVINIT_PATH", "SYSTEMD_LOG_TARGET", "SYSTEMD_WANTS",
+    "CREDENTIALS_DIRECTORY", "ENCRYPTED_CREDENTIALS_DIRECTORY",
+)  # fmt: skip
+
+_OF_DEVICES = ("ALIAS", "MOUNT_DEVICE_BOUND", "READY", "RFKILL", "USER_WANTS", "WANTS")
+_HARMLESS = (
+    "SYSTEMD_COLORS", "SYSTEMD_LOG_COLOR", "SYSTEMD_LOG_LEVEL", "SYSTEMD_LOG_LOCATION", "SYSTEMD_LOG_TID",
+    "SYSTEMD_LOG_TIME", "SYSTEMD_NSS_RESOLVE_VALIDATE", "SYSTEMD_SLEEP_FREEZE_USER_SESSIONS", "SYSTEMD_URLIFY",
+    "SYSTEMD_UTF8",
 )  # fmt: skip
 
 CASES = (
@@ -44,6 +53,42 @@ CASES = (
     *(
         bad("ZOA-434", "root:x.service:LD_AUDIT", root={_UNIT: f"[Service]\nEnvironment={word}=/x\n"})
         for word in ("\\x4cD_AUDIT", "L\\104_AUDIT")
+    ),
+    bad(
+        "ZOA-434",
+        "root:systemd-tmpfiles-setup.service:CREDENTIALS_DIRECTORY",
+        root={
+            "usr/lib/systemd/system/systemd-tmpfiles-setup.service.d/x.conf": (
+                "[Service]\nEnvironment=CREDENTIALS_DIRECTORY=/dev/disk/by-partlabel\n"
+            )
+        },
+    ),
+    *(
+        bad(
+            "ZOA-434",
+            "root:system.conf:SYSTEMD_VERITYTAB",
+            "root:system.conf:CREDENTIALS_DIRECTORY",
+            root={"usr/lib/systemd/system.conf.d/x.conf": f"[Manager]\n{key}={value}\n"},
+        )
+        for key in ("DefaultEnvironment", "ManagerEnvironment")
+        for value in (
+            "SYSTEMD_VERITYTAB=/run/v CREDENTIALS_DIRECTORY=/run",
+            "'SYSTEMD_VERITYTAB=/run/v' \"CREDENTIALS_DIRECTORY=/run\"",
+            r"\x53YSTEMD_VERITYTAB=/run/v \103REDENTIALS_DIRECTORY=/run",
+        )
+    ),
+    bad(
+        "ZOA-434",
+        "root:x.service:CREDENTIALS_DIRECTORY",
+        root={_UNIT: "[Service]\nEnvironmentFile=/etc/x\n", "etc/x": "CREDENTIALS_DIRECTORY=/run\nSYSTEMD_UTF8=1\n"},
+    ),
+    bad("ZOA-434", f"root:/{_RULES}:1:SYSTEMD_FSTAB", root={_RULES: 'ENV{SYSTEMD_FSTAB}="/run/x"\n'}),
+    good(
+        "ZOA-434",
+        root={
+            _UNIT: f"[Service]\nEnvironment={' '.join(f'{name}=1' for name in _HARMLESS)}\n",
+            _RULES: "".join(f'ENV{{SYSTEMD_{name}}}="x"\n' for name in _OF_DEVICES),
+        },
     ),
     bad("ZOA-434", "root:x.service:LD_AUDIT", root={_UNIT: "[Service]\nEnvironment='LD_AUDIT=/x'\n"}),
     *(
