@@ -70,7 +70,7 @@ def configuration(tree: FileTree, systemd: Systemd) -> Configuration:
         pam=pam(tree),
         dbus_services=tuple(_dbus_services(tree)),
         polkit=tuple(_polkit(tree)),
-        mounts=(*_fstab(tree), *_mount_units(systemd)),
+        mounts=(*_fstab(tree), *_mount_units(tree, systemd)),
         encrypted_volumes=tuple(_crypttab(tree)),
         loaded_paths=loaded_paths(tree),
     )
@@ -219,7 +219,16 @@ def _fstab(tree: FileTree) -> Iterator[Mount]:
         if len(words) < _FSTAB_FIELDS:
             continue
         options = tuple(words[_FSTAB_FIELDS].split(",")) if len(words) > _FSTAB_FIELDS else ()
-        yield Mount(what=words[0], where=words[1], type=words[2], options=options, unit=None, origin=origin)
+        where = _mount_point(tree, words[1])
+        yield Mount(what=words[0], where=where, type=words[2], options=options, unit=None, origin=origin)
+
+
+def _mount_point(tree: FileTree, where: str) -> str:
+    """The directory that is mounted on (src/fstab-generator/fstab-generator.c, ``parse_fstab_one``).
+
+    It is made absolute and its links are followed; what has no slash is no path.
+    """
+    return (tree.real(f"/{where}") or where) if "/" in where else where
 
 
 def _crypttab(tree: FileTree) -> Iterator[EncryptedVolume]:
@@ -231,7 +240,7 @@ def _crypttab(tree: FileTree) -> Iterator[EncryptedVolume]:
         )
 
 
-def _mount_units(systemd: Systemd) -> Iterator[Mount]:
+def _mount_units(tree: FileTree, systemd: Systemd) -> Iterator[Mount]:
     for unit in systemd.units:
         if unit.type not in {"mount", "swap"}:
             continue
@@ -241,9 +250,10 @@ def _mount_units(systemd: Systemd) -> Iterator[Mount]:
         what, where, kind, options = (
             values[key].value if key in values else None for key in ("What", "Where", "Type", "Options")
         )
+        point = where or path_of(unit.name.removesuffix(".mount"))
         yield Mount(
             what=what or "",
-            where="none" if unit.type == "swap" else where or path_of(unit.name.removesuffix(".mount")),
+            where="none" if unit.type == "swap" else _mount_point(tree, point),
             type="swap" if unit.type == "swap" else kind,
             options=tuple(options.split(",")) if options else (),
             unit=unit.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from policies.controls._mounts import held_options, is_bound
 from policies.controls._program_names import INTERPRETERS, MULTI_CALL, SHELLS
 from policies.globs import matches
 
@@ -19,6 +20,7 @@ _WRITABLE: Final = (
     "/run", "/tmp", "/var", "/dev", "/home", "/mnt", "/media", "/boot", "/efi", "/srv", "/root", "/proc",  # noqa: S108 -- a rule
     "/sys",
 )  # fmt: skip
+_BELOW_WRITABLE: Final = tuple(f"{place}/" for place in _WRITABLE)
 # systemd.unit(5), "Specifiers": what may begin with a slash; other unknown ones stand for names.
 _PATHS: Final = ("/", "%f", "%I", "%J", "%P")
 # Programs that run what their arguments name.
@@ -87,5 +89,9 @@ def may_be_writable(area: Area, path: str) -> bool:
 
 
 def _places(area: Area) -> tuple[str, ...]:
-    mounts = [mount.where for mount in area.configuration.mounts if "ro" not in mount.options]
+    mounts = [
+        mount.where
+        for mount in area.configuration.mounts
+        if "ro" not in held_options(mount) or (is_bound(mount) and f"{mount.what}/".startswith(_BELOW_WRITABLE))
+    ]
     return (*_WRITABLE, *(where for where in mounts if where.startswith("/") and where != "/"))

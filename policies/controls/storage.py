@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
+from policies.controls._mounts import held_options, is_in_memory
 from policies.effective import about_profile, about_started, kernel_arguments, profiles
 from policies.finding import about_name, about_path
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from policies.finding import Finding
 
 _SAFE: Final = ("nosuid", "nodev", "noexec")
-_UNDO: Final = {"suid": "nosuid", "dev": "nodev", "exec": "noexec", "rw": "ro"}
-# In memory, or a view of the kernel: gone with the machine.
-_MEMORY: Final = frozenset(
-    {
-        "tmpfs", "ramfs", "devtmpfs", "devpts", "proc", "sysfs", "cgroup", "cgroup2", "mqueue", "hugetlbfs", "debugfs",
-        "tracefs", "configfs", "securityfs", "fusectl", "bpf", "pstore", "efivarfs", "binfmt_misc", "autofs",
-    }
-)  # fmt: skip
 _ATTACH_WORDS: Final = 6
 _ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _ON_CORRUPTION: Final = frozenset({"panic-on-corruption", "restart-on-corruption"})
@@ -61,7 +54,7 @@ def safe_mount_options(facts: Facts, _parameters: Parameters) -> Iterator[Findin
         for mount in area.configuration.mounts:
             if mount.type == "swap":
                 continue
-            missing = [option for option in _SAFE if option not in _options(mount)]
+            missing = [option for option in _SAFE if option not in held_options(mount)]
             if missing and _is_writable(mount):
                 message = f"is mounted for writing without {', '.join(missing)}"
                 yield about_mount(area, mount, message)
@@ -92,7 +85,7 @@ def no_persistent_storage(facts: Facts, parameters: Parameters) -> Iterator[Find
     """
     for area in facts.areas:
         for mount in area.configuration.mounts:
-            if mount.type in _MEMORY or mount.type == "swap" or mount.what in parameters["encrypted"]:
+            if is_in_memory(mount) or mount.type == "swap" or mount.what in parameters["encrypted"]:
                 continue
             if _is_writable(mount):
                 yield about_mount(area, mount, f"is mounted for writing from {mount.what}, which outlives the machine")
@@ -119,12 +112,13 @@ def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
 
     Fix: `weights` in image.yaml, or a unit as it makes; see docs/guides/weights.md.
 
-    Known limits: what programs mount themselves is in no file. Bind mounts and overlays are taken for disks.
+    Known limits: what programs mount themselves is in no file. Bind mounts of whatever type and overlays are taken for
+    disks.
     """
     for area in facts.areas:
         verified = {f"/dev/mapper/{name}" for name in _verified_volumes(area)}
         for mount in area.configuration.mounts:
-            if mount.type in _MEMORY or mount.type == "swap" or mount.what in {*verified, *parameters["unverified"]}:
+            if is_in_memory(mount) or mount.type == "swap" or mount.what in {*verified, *parameters["unverified"]}:
                 continue
             yield about_mount(area, mount, f"is mounted from {mount.what}, which no root hash in the image vouches for")
 
@@ -248,17 +242,7 @@ def only_root_writes(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
 
 
 def _is_writable(mount: Mount) -> bool:
-    return mount.type not in _READ_ONLY and "ro" not in _options(mount)
-
-
-def _options(mount: Mount) -> frozenset[str]:
-    """The options that hold: the last of two that contradict each other."""
-    held: set[str] = set()
-    for option in mount.options:
-        if option in _UNDO:
-            held.discard(_UNDO[option])
-        held.add(option)
-    return frozenset(held)
+    return mount.type not in _READ_ONLY and "ro" not in held_options(mount)
 
 
 def about_mount(area: Area, mount: Mount, message: str) -> Finding:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import EncryptedVolume, Facts
+    from policies.facts import EncryptedVolume, Facts, Mount
     from policies.finding import Finding
 
 # Below /sysroot the initrd sees the root that is to run.
 _PROGRAMS: Final = re.compile(r"(?:/sysroot)?/(?:usr|etc|opt|bin|sbin|lib|lib64)(?:/.*)?|(?:/sysroot)?/?")
+_SYSROOT: Final = "/sysroot"
 _ONE_TIME: Final = frozenset({"/dev/urandom", "/dev/random"})
 # What else systemd takes for yes is spelled so by nobody, and asks for a second look.
 _HEADLESS: Final = frozenset({None, "yes", "true", "1"})
@@ -36,7 +37,8 @@ _LUKS: Final = re.compile(r"(?:rd\.)?luks(?:\..+)?")
 )
 def nothing_over_programs(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no mount unit that is not masked and no line of fstab has a mount point that is /, or is or lies
-    below /usr, /etc, /opt, /bin, /sbin or /lib, with or without /sysroot before it, in root and initrd.
+    below /usr, /etc, /opt, /bin, /sbin or /lib, with or without /sysroot before it, in root and initrd, links of the
+    image followed.
 
     Why it matters: such a mount takes the place of files that verity protects and controls have looked at; the ones on
     a tmpfs can be written by whoever is root.
@@ -49,8 +51,8 @@ def nothing_over_programs(facts: Facts, _parameters: Parameters) -> Iterator[Fin
     """
     for area in facts.areas:
         for mount in area.configuration.mounts:
-            if mount.type != "swap" and _PROGRAMS.fullmatch(mount.where):
-                yield about_mount(area, mount, f"covers {mount.where} of the image")
+            if mount.type != "swap" and _PROGRAMS.fullmatch(_covered(facts, mount)):
+                yield about_mount(area, mount, f"covers {_covered(facts, mount)} of the image")
 
 
 @control(
@@ -101,6 +103,12 @@ def _problem(volume: EncryptedVolume) -> str | None:
     if is_on(options.get("tpm2-pin", "no")):
         return "asks for a PIN"
     return None if options.get("headless", "no") in _HEADLESS else "asks for a passphrase if the TPM does not answer"
+
+
+def _covered(facts: Facts, mount: Mount) -> str:
+    """The mount point; of one below /sysroot that in the root, where the root's links lead."""
+    inner = mount.where.removeprefix(f"{_SYSROOT}/")
+    return mount.where if inner == mount.where else facts.root.real(f"/{inner}") or mount.where
 
 
 CONTROLS = (nothing_over_programs, volumes_ask_nobody)

@@ -115,7 +115,7 @@ class Mount(Fact, frozen=True, kw_only=True):
     """A mount that fstab(5) or a .mount unit asks for, or a swap that fstab or a .swap unit does."""
 
     what: Annotated[str, about("Device, tag or name of the file system.")]
-    where: Annotated[str, about('Mount point; "none" for swap.')]
+    where: Annotated[str, about('Mount point, links of the image followed; "none" for swap.')]
     type: Annotated[str | None, about('File system type; "swap" for swap; null if it is left open.')]
     options: Annotated[tuple[str, ...], about("Options in order; empty stands for defaults.")]
     unit: Annotated[str | None, about("Name of the unit; null for a line of fstab.")]

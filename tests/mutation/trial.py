@@ -13,6 +13,7 @@ from policies import controls, effective
 from policies.controls import (
     _appliers,
     _arguments,
+    _mounts,
     _products,
     _program_names,
     _read_places,
@@ -39,6 +40,7 @@ SHARED: Final = (
     effective,
     _appliers,
     _arguments,
+    _mounts,
     _products,
     _program_names,
     _read_places,

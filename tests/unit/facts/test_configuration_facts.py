@@ -145,6 +145,17 @@ def test_mounts_come_from_fstab_and_units() -> None:
     ]
 
 
+def test_mount_points_are_where_their_links_lead() -> None:
+    found = read(
+        {
+            "a": link("/etc"),
+            "etc/fstab": "x /./a//b/../c/ tmpfs\nx a/b tmpfs\nx a swap\n",
+            "etc/systemd/system/a-d.mount": "[Mount]\nWhat=tmpfs\nWhere=//a/d\nType=tmpfs\n",
+        }
+    ).mounts
+    assert [item.where for item in found] == ["/etc/c", "/etc/b", "a", "/etc/d"]
+
+
 def test_continued_lines_keep_the_number_of_the_first() -> None:
     found = list(statements(tree({"a": "one \\\n# in between\n two\n\nthree\\\n"}), "/a", joined_lines))
     assert [(origin.line, text) for origin, text in found] == [(1, "one  two"), (5, "three")]

@@ -25,6 +25,18 @@ def _cache(*paths: str) -> bytes:
 CASES = (
     bad("ZOA-404", "root:x.service:/boot/t", root={_UNIT: "[Service]\nLoadCredential=t:/boot/t\n"}),
     bad("ZOA-404", "initrd:x.service:/var/lib/t", initrd={_UNIT: "[Service]\nLoadCredentialEncrypted=t:%S/t\n"}),
+    *(
+        bad(
+            "ZOA-404",
+            "root:x.service:/data/t",
+            root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": f"{line}\n"},
+        )
+        for line in ("/dev/vdb /data ext4 ro,rw", "/run /data tmpfs bind,ro", "/sys/firmware/x //data/. tmpfs ro,rbind")
+    ),
+    *(
+        good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": f"{line}\n"})
+        for line in ("/dev/vdb /data ext4 rw,ro", "/runs /data tmpfs bind,ro", "/run /data tmpfs ro")
+    ),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/etc/t\nImportCredential=x\nLoadCredential=u:/usr/u\n"}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n"}, parameters={"allowed": ("/run/t",)}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n", **_MASK}),

@@ -61,6 +61,21 @@ CASES = (
     ),
     bad("ZOA-740", "root:tmp.mount", root=_tmp(f"ro,{_SAFE}", "erofs", "/dev/vdb")),
     bad("ZOA-740", "initrd:tmp.mount", initrd=_tmp("ro", "erofs", "/dev/mapper/weights")),
+    *(
+        bad(control, "root:/etc/fstab:/x", root={"etc/fstab": f"/run/a /x {kind} {_SAFE},{option}\n"})
+        for control in ("ZOA-740", "ZOA-708")
+        for kind in ("tmpfs", "proc")
+        for option in ("bind", "rbind", "move", "remount", "bind=recursive", '"bind"')
+    ),
+    bad(
+        "ZOA-740",
+        "root:opt-x.mount",
+        root={
+            _UNIT.format("opt-x.mount"): _MOUNT.format(
+                "/sys/firmware/qemu_fw_cfg/by_name/opt/op", "/opt/x", "tmpfs", "bind,ro"
+            )
+        },
+    ),
     bad("ZOA-740", "root:/etc/fstab:/x", root={"etc/fstab": "PARTUUID=1-2 /x ext4 ro\n"}),
     bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("other", _HASH, "panic-on-corruption")}),
     bad("ZOA-740", "root:tmp.mount", root={**_WEIGHTS, **_attach("weights", "$HASH", "panic-on-corruption")}),
@@ -103,6 +118,7 @@ CASES = (
         initrd=_attach("weights", _HASH, "panic-on-corruption"),
     ),
     good("ZOA-740", root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption")}),
+    good("ZOA-740", root={"etc/fstab": "tmpfs /x tmpfs binding,noremount\n"}),
     good("ZOA-740", root=_tmp(_SAFE), initrd={"etc/fstab": "/dev/vdb none swap\n"}),
     good("ZOA-740", root=_tmp("ro", "erofs", "/dev/vdb"), parameters={"unverified": ("/dev/vdb",)}),
     bad("ZOA-709", "uki:0:systemd.gpt_auto", root=_GENERATOR),

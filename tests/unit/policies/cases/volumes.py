@@ -20,6 +20,24 @@ CASES = (
         bad("ZOA-741", f"root:/etc/fstab:{where}", root=_fstab(f"tmpfs {where} tmpfs nosuid,nodev,noexec"))
         for where in ("/", "/usr", "/usr/lib/x", "/etc", "/etc/systemd", "/opt/x", "/bin", "/sbin", "/lib", "/lib64")
     ),
+    *(
+        bad("ZOA-741", f"root:/etc/fstab:{found}", root={**_fstab(f"tmpfs {where} tmpfs"), "srv/l": link("../etc/a")})
+        for where, found in (
+            ("/./etc/systemd/system.control", "/etc/systemd/system.control"),
+            ("//usr/lib/systemd/", "/usr/lib/systemd"),
+            ("/srv/../etc", "/etc"),
+            ("etc/systemd", "/etc/systemd"),
+            ("/srv/l/b", "/etc/a/b"),
+        )
+    ),
+    bad(
+        "ZOA-741",
+        "initrd:sysroot-srv-l.mount",
+        root={"srv/l": link("/etc/a")},
+        initrd={f"{_ETC}/sysroot-srv-l.mount": "[Mount]\nWhat=tmpfs\nWhere=/sysroot//srv/l\nType=tmpfs\n"},
+    ),
+    good("ZOA-741", initrd=_fstab("tmpfs /sysroot/run/a tmpfs")),
+    good("ZOA-741", root={"srv/l": link("/srv/l")}, initrd=_fstab("tmpfs /sysroot/srv/l tmpfs")),
     bad("ZOA-741", "root:/etc/fstab:/usr", root=_fstab(r"tmpfs /\165sr tmpfs defaults")),
     bad(
         "ZOA-741",
