@@ -50,6 +50,8 @@ _HAS_SOURCE: Final = frozenset("CL")
 _SYSUSERS_FIELDS: Final = 6
 _FSTAB_FIELDS: Final = 3
 _OCTAL: Final = re.compile(r"\\([0-3][0-7]{2})")
+_MODULES: Final = ("/usr/lib/modules", "/lib/modules")
+_DEPMOD: Final = ("modules.softdep", "modules.weakdep")
 _BUSES: Final[dict[str, Literal["system", "session"]]] = {"system-services": "system", "services": "session"}
 _DBUS_ROOTS: Final = ("/etc", "/run", "/usr/local/share", "/usr/share", "/usr/lib")
 _POLKIT: Final[dict[str, Literal["rules", "action", "authority"]]] = {
@@ -115,7 +117,10 @@ def _modules_load(tree: FileTree) -> Iterator[ModuleLoad]:
 
 
 def _modprobe(tree: FileTree) -> Iterator[ModprobeDirective]:
-    for path in drop_ins(tree, "modprobe.d", ".conf"):
+    # libkmod/libkmod-config.c, ``kmod_config_new``: files of depmod that are read like those of modprobe.d.
+    tops = dict.fromkeys(tree.real(path) or path for path in _MODULES)
+    found = [f"{top}/{release}/{name}" for top in tops for release in tree.names(top) for name in _DEPMOD]
+    for path in (*found, *drop_ins(tree, "modprobe.d", ".conf")):
         for origin, text in statements(tree, path, kmod_lines):
             directive, module, rest = (*text.split(None, 2), "", "")[:3]
             yield ModprobeDirective(directive=directive, module=module, rest=rest, origin=origin)

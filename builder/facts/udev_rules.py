@@ -28,7 +28,7 @@ _PAIR: Final = re.compile(
 _PLAIN: Final = re.compile(r'((?:\\"|[^"])*+)"')
 _ESCAPED: Final = re.compile(r'((?:\\.|[^"\\])*)"', re.DOTALL)
 _PROGRAM: Final = re.compile(
-    r"RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|file|cmdline|parent|db)\}|ENV\{SYSTEMD_WANTS\}"
+    r"RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|builtin|file|cmdline|parent|db)\}|ENV\{SYSTEMD_WANTS\}"
 )
 _SETTING: Final = re.compile(r"(?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE")
 _ASSIGNS: Final = frozenset({"=", "+=", ":="})

@@ -246,11 +246,15 @@ def _present(facts: Facts, names: frozenset[str], message: str) -> Iterator[Find
         refused = {
             line.module.replace("-", "_")
             for line in area.configuration.modprobe
-            if line.directive == "install" and line.rest.split()[:1] and line.rest.split()[0] in _REFUSES
+            if line.directive == "install" and "/modprobe.d/" in line.origin.path and _refuses(line.rest)
         }
         for module in area.kernel.modules:
             if module.path is not None and module.name in names and module.name not in refused:
                 yield _about(area, module, message)
+
+
+def _refuses(command: str) -> bool:
+    return "".join(command.split()[:1]) in _REFUSES
 
 
 def _about(area: Area, module: KernelModule, message: str) -> Finding:

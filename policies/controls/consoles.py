@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
 from policies.controls._arguments import about_argument, arguments
-from policies.controls._products import exists
 from policies.effective import sysctl_settings
 from policies.finding import about_name
 
@@ -22,6 +22,7 @@ _DEBUGGER_MODULES: Final = frozenset({"kgdboc", "kgdbts", "kgdbdbgp"})
 _MODULE_ARGUMENTS: Final = frozenset({"modules_load", "rd.modules_load", "rd.driver.pre", "rd.driver.post"})
 # Directives of modprobe.d(5) by which another module, or a device, loads those that stand behind it.
 _LEADS: Final = frozenset({"alias", "softdep", "weakdep"})
+_BETWEEN_WORDS: Final = re.compile(r"[\s'\";]+")
 _SYSRQ: Final = "kernel.sysrq"
 
 
@@ -87,8 +88,8 @@ def no_early_console(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
 )
 def no_kernel_debugger(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no argument begins with kgdb, ekgdb or kdb; root and initrd neither load kgdboc, kgdbts or
-    kgdbdbgp (modules-load.d, options, aliases and dependencies in modprobe.d, modprobe@ units, modules_load=) nor write
-    to /sys/module/kgdboc by tmpfiles.d.
+    kgdbdbgp (modules-load.d, options, aliases and dependencies in modprobe.d and modules.softdep, words of units and
+    of rules of udev, modules_load=) nor write to /sys/module/kgdboc by tmpfiles.d.
 
     Why it matters: at a kernel debugger all memory can be read and changed, verity and lockdown included, over a
     serial line and without a password.
@@ -120,8 +121,8 @@ def no_kernel_debugger(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 )
 def no_netconsole(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no argument is netconsole= or one of its module's; root and initrd do not load the module
-    netconsole (modules-load.d, options, aliases and dependencies in modprobe.d, modprobe@ units, modules_load=) and
-    make no target of it in configfs by tmpfiles.d.
+    netconsole (modules-load.d, options, aliases and dependencies in modprobe.d and modules.softdep, words of units and
+    of rules of udev, modules_load=) and make no target of it in configfs by tmpfiles.d.
 
     Why it matters: netconsole sends all that the kernel and services print to another machine, unencrypted.
 
@@ -129,7 +130,8 @@ def no_netconsole(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 
     Fix: remove the argument or the line.
 
-    Known limits: a program that configures netconsole at run time is not seen.
+    Known limits: a program that configures netconsole at run time is not seen, nor is a copy of the module by another
+    name.
     """
     for placed in arguments(facts):
         if placed.name.partition(".")[0] == "netconsole" or _asks_module(placed.name, placed.value, "netconsole"):
@@ -213,10 +215,22 @@ def _requests(area: Area, modules: frozenset[str]) -> Iterator[tuple[Origin, str
         named = [line.module] if line.directive == "options" else line.rest.split() if line.directive in _LEADS else []
         if any(name.replace("-", "_") in modules for name in named):
             yield line.origin, f"{line.directive} {line.module} {line.rest}"
+    yield from (found for found in _commands(area) if _names(found[1], modules))
+
+
+def _commands(area: Area) -> Iterator[tuple[Origin, str]]:
+    """What units and udev run, and what rules of udev put into variables and attributes."""
     for unit in area.systemd.units:
-        if exists(unit) and unit.name.startswith("modprobe@") and unit.instance in modules:
-            for program in unit.programs:
-                yield program.origin, f"{unit.name} starts {program.path}"
+        for program in unit.programs if unit.masked_by is None else ():
+            yield program.origin, " ".join(program.arguments)
+    yield from ((rule.origin, rule.command) for rule in area.configuration.udev_programs)
+    yield from ((item.origin, item.value) for item in area.configuration.udev_settings)
+
+
+def _names(command: str, modules: frozenset[str]) -> bool:
+    """Whether a word of a command is a module's name, or its file."""
+    words = (word.rpartition("/")[2].partition(".ko")[0] for word in _BETWEEN_WORDS.split(command))
+    return any(word in modules for word in words)
 
 
 CONTROLS = (no_console_argument, no_early_console, no_kernel_debugger, no_netconsole, no_sysrq)

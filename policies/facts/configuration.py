@@ -25,7 +25,7 @@ class ModuleLoad(Fact, frozen=True, kw_only=True):
 
 
 class ModprobeDirective(Fact, frozen=True, kw_only=True):
-    """A line of modprobe.d(5)."""
+    """A line of modprobe.d(5), or of what depmod found in modules, which is read the same way."""
 
     directive: Annotated[str, about("alias, blacklist, install, options, remove or softdep.")]
     module: Annotated[str, about("Module or wildcard that it is about.")]
@@ -38,7 +38,7 @@ class UdevProgram(Fact, frozen=True, kw_only=True):
 
     key: Annotated[
         str,
-        about("As it is spelled: RUN, RUN{program}, PROGRAM, IMPORT{program}, IMPORT{file}, IMPORT{parent}."),
+        about("As it is spelled: RUN, RUN{builtin}, PROGRAM, IMPORT{program}, IMPORT{file}, IMPORT{parent}."),
     ]
     command: Annotated[str, about("Value, substitutions not made.")]
     rule: Annotated[str, about("The whole rule, continued lines joined.")]

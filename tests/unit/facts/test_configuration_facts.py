@@ -218,7 +218,7 @@ def test_only_escapes_of_marked_strings_of_udev_are_decoded() -> None:
         ('RUN {program}+="/x"', []),
         ('RUN{program} += i"/x" RUN ei"/y"', [("RUN{program}", "/x")]),
         ('RUN=ee"/x"', []),
-        ('RUN-="/x", XRUN="/y", RUN{other}="/z", IMPORT{builtin}="A"', []),
+        ('RUN-="/x", XRUN="/y", RUN{other}="/z", IMPORT{builtin}="A"', [("IMPORT{builtin}", "A")]),
         ('PROGRAM!="/x", IMPORT{program}:="/y"', [("PROGRAM", "/x"), ("IMPORT{program}", "/y")]),
     ],
 )

@@ -39,6 +39,11 @@ CASES = (
     bad("ZOA-735", "root:rds", root={**_module("rds"), **_modprobe("blacklist rds")}),
     bad("ZOA-735", "root:rds", root={**_module("rds"), **_modprobe("install rds /sbin/modprobe --ignore-install rds")}),
     good("ZOA-735", root={**_module("rds"), **_modprobe("install rds /bin/false")}, initrd=_module("virtio_net")),
+    bad(
+        "ZOA-735",
+        "root:rds",
+        root={**_module("rds"), "usr/lib/modules/6.11/modules.softdep": "install rds /bin/false\n"},
+    ),
     good("ZOA-735", root=_module("sctp"), parameters={"allowed": ("sctp",)}),
     good("ZOA-735", root={"usr/lib/modules/6.12.0/modules.builtin": "kernel/net/sctp/sctp.ko\n"}),
     bad("ZOA-736", "root:hfsplus", root=_module("hfsplus")),

@@ -6,6 +6,7 @@ from tests.fact_trees import esp_file, link
 _UNITS = "usr/lib/systemd/system"
 _ADDON = "/EFI/Linux/x.efi.extra.d/a.addon.efi"
 _SYSRQ_OFF = "sysctl.kernel.sysrq=0"
+_RULES = "usr/lib/udev/rules.d/a.rules"
 _MODPROBE = {
     f"{_UNITS}/modprobe@.service": "[Service]\nExecStart=/sbin/modprobe %i\n",
 }
@@ -59,6 +60,50 @@ CASES = (
             ("ZOA-204", "weakdep loop netconsole"),
             ("ZOA-204", "softdep \\\nloop pre: netconsole"),
         )
+    ),
+    *(
+        bad(control, f"root:/{_UNITS}/a.service:2", root={f"{_UNITS}/a.service": f"[Service]\n{line}\n"})
+        for control, line in (
+            ("ZOA-204", "ExecStart=/usr/sbin/modprobe netconsole netconsole=@/,@192.0.2.1/"),
+            ("ZOA-204", "ExecStop=/usr/bin/insmod /usr/lib/modules/6.12/kernel/drivers/net/netconsole.ko.xz"),
+            ("ZOA-204", "ExecStart=/usr/bin/env -S 'kmod load netconsole'"),
+            ("ZOA-204", "ExecStart=/bin/sh -c 'modprobe netconsole;true'"),
+            ("ZOA-204", """ExecStart=/bin/sh -c 'modprobe "netconsole"'"""),
+            ("ZOA-203", "ExecStart=/sbin/modprobe -a loop kgdboc"),
+        )
+    ),
+    *(
+        bad("ZOA-204", f"initrd:/{_RULES}:1", initrd={_RULES: f"{rule}\n"})
+        for rule in (
+            'RUN{builtin}+="kmod load netconsole"',
+            "IMPORT{builtin}=\"kmod load 'netconsole'\"",
+            'RUN+="/sbin/modprobe netconsole"',
+            'ENV{A}="netconsole"',
+        )
+    ),
+    *(
+        bad(
+            control,
+            f"root:/usr/lib/modules/6.12/{name}:2",
+            root={f"usr/lib/modules/6.12/{name}": f"#\n{line}\n", "lib": link("usr/lib")},
+        )
+        for control, name, line in (
+            ("ZOA-204", "modules.softdep", "softdep loop post: netconsole"),
+            ("ZOA-204", "modules.weakdep", "weakdep loop netconsole"),
+            ("ZOA-203", "modules.softdep", "options kgdboc kgdboc=ttyS0"),
+        )
+    ),
+    good(
+        "ZOA-204",
+        root={
+            f"{_UNITS}/a.service": "[Service]\nExecStart=/usr/sbin/modprobe loop netconsole=1 /etc/netconsole.conf\n",
+            f"{_UNITS}/b.service": "[Service]\nExecStart=/usr/sbin/modprobe netconsole\n",
+            "etc/systemd/system/b.service": link("/dev/null"),
+            _RULES: 'RUN{builtin}+="kmod load", ENV{A}="netconsoles"\n',
+            "usr/lib/modules/6.12/modules.softdep": "softdep netconsole pre: loop\n",
+            "usr/lib/modules/6.12/modules.other": "softdep loop pre: netconsole\n",
+            "lib": link("usr/lib"),
+        },
     ),
     good(
         "ZOA-204",
