@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 # What mounts, maps, binds, starts another kernel or root, or makes units.
 _ALWAYS: Final = words(
     "mount umount mount.fuse systemd-mount systemd-umount pivot_root switch_root kexec losetup veritysetup cryptsetup "
-    "integritysetup systemd-cryptsetup systemd-run run0 systemd-nspawn systemd-dissect "
+    "integritysetup systemd-integritysetup systemd-cryptsetup systemd-run run0 systemd-nspawn systemd-dissect "
     "systemd-socket-activate systemd-executor systemd-stdio-bridge machinectl portablectl busctl dbus-send "
-    "gdbus ldconfig nvme nbd-client iscsiadm"
+    "gdbus ldconfig nvme nbd-client iscsiadm insmod"
 )
 _SYSTEMCTL_VERBS: Final = words(
     "start stop restart try-restart reload isolate poweroff reboot halt kill reset-failed is-active is-failed show"
 )
 _SYSTEMCTL_OPTIONS: Final = words("--force -f --no-block --quiet -q --no-wall --job-mode=replace-irreversibly")
 _SWITCHES: Final = (["switch-root"], ["switch-root", "/sysroot"])
-_UDEVADM_VERBS: Final = words("info settle trigger wait")
 _UDEVADM_CONTROL: Final = words("control --exit -e --reload -R --ping")
-_DMSETUP_VERBS: Final = words("info udevflags udevcomplete splitname status")
+# Of tools that are harmless with some verbs only.
+_VERBS: Final = {
+    "dmsetup": words("info udevflags udevcomplete splitname status"),
+    "networkctl": words("persistent-storage list status reload"),
+    "udevadm": words("info settle trigger wait"),
+}
 # Other programs that the same file is under these names.
 _OTHERS: Final = {"systemd-udevd": "udevadm", "reboot": "systemctl", "poweroff": "systemctl", "halt": "systemctl"}
 # `systemd-veritysetup attach VOLUME DATA HASHES ROOTHASH OPTIONS` opens nothing but what the image vouches for; how it
@@ -52,17 +56,19 @@ def meddling_tool(area: Area, command: Sequence[str], unit: str = "") -> str | N
 def _changes(name: str, arguments: list[str], unit: str) -> bool:
     plain = [argument for argument in arguments if not argument.startswith("-")]
     verb = "".join(plain[:1])
+    if name in _VERBS:
+        is_control = name == "udevadm" and verb == "control" and _UDEVADM_CONTROL.issuperset(arguments)
+        return verb not in _VERBS[name] and not is_control
     match name:
         case "systemctl":
             options = {argument for argument in arguments if argument.startswith("-")}
             is_plain = verb in _SYSTEMCTL_VERBS and not any("/" in argument for argument in plain)
             return not options <= _SYSTEMCTL_OPTIONS or not (is_plain or plain in _SWITCHES)
-        case "udevadm":
-            return verb not in _UDEVADM_VERBS and not (verb == "control" and _UDEVADM_CONTROL.issuperset(arguments))
-        case "dmsetup":
-            return verb not in _DMSETUP_VERBS
         case "systemd-veritysetup":
             return not (verb == "detach" or (verb == "attach" and _ROOT_HASH.fullmatch("".join(plain[4:5]))))
+        case "systemd-volatile-root":  # as systemd has it in its unit, which asks the kernel command line
+            return unit != f"{name}.service" or arguments != ["yes", "/sysroot"]
         case "systemd":
             return not unit.startswith(_USER_MANAGERS)
-    return name in _ALWAYS
+    # What stands behind modprobe, which is kmod, too, is the name of a module.
+    return name in _ALWAYS or (name == "kmod" and verb == "insert")

@@ -6,7 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
-from policies.effective import about_argument, about_profile, kernel_arguments, profiles, refused_arguments
+from policies.effective import (
+    about_argument,
+    about_profile,
+    about_started,
+    kernel_arguments,
+    profiles,
+    refused_arguments,
+)
 from policies.finding import Evidence, Finding, about_name, about_path
 
 if TYPE_CHECKING:
@@ -32,6 +39,8 @@ _STOPS: Final = frozenset({"panic-on-corruption", "restart-on-corruption"})
 # veritysetup(8): what makes dm-verity pass over a corrupt block, or read one once only.
 _LETS_PASS: Final = frozenset({"ignore-corruption", "ignore-zero-blocks", "check-at-most-once"})
 _READ_ONLY: Final = frozenset({"erofs", "squashfs"})
+_TABLES: Final = ("/etc/veritytab", "/etc/integritytab")
+_VOLATILE: Final = "systemd-volatile-root.service"
 # What decides of a unit, such as those of systemd-fstab-generator(8) and systemd-veritysetup-generator(8).
 _DECIDES: Final = re.compile(r"Exec.+|What|Where|Type|Options|Root.+")
 
@@ -106,8 +115,8 @@ def root_hash_is_measured(facts: Facts, _parameters: Parameters) -> Iterator[Fin
 def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has root=, rw, rootflags=, usrhash=, systemd.verity=no, systemd.volatile=,
     systemd.mount-extra= or another argument that takes a root, /usr or mount from elsewhere or lays something writable
-    over it, and neither root nor initrd has a veritytab, nor a drop-in that says what a unit without a file runs or
-    mounts, as generators make units.
+    over it, and neither root nor initrd has a veritytab or an integritytab, starts systemd-volatile-root.service,
+    or has a drop-in that says what a unit without a file runs or mounts, as generators make units.
 
     Why it matters: systemd asks these before or besides roothash=, so the root that was checked is not the one that
     runs.
@@ -122,9 +131,12 @@ def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     yield from refused_arguments(facts, _OTHER_ROOT, "takes or changes the root besides verity", also_init=True)
     yield from refused_arguments(facts, _NO_VERITY, "turns verity off", also_init=True)
     for area in facts.areas:
-        if area.find("/etc/veritytab") is not None:
-            yield about_path(area, "/etc/veritytab", "sets up verity devices besides the root's")
+        for path in _TABLES:
+            if path in area.by_path:
+                yield about_path(area, path, "sets up devices besides the root's")
         for unit in area.systemd.units:
+            if unit.name == _VOLATILE and unit.pulled_in_by is not None:
+                yield about_started(area, unit, "lays a tmpfs over the root")
             for setting in unit.settings if unit.path is None else ():
                 if _DECIDES.fullmatch(setting.key):
                     evidence = (setting.origin, f"{setting.key}={setting.value}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tests.control_cases import bad, good
-from tests.fact_trees import ROOT_HASH, disk, uki
+from tests.fact_trees import ROOT_HASH, disk, link, uki
 
 if TYPE_CHECKING:
     from policies.facts import Disk, Partition
@@ -50,6 +50,17 @@ CASES = (
     bad("ZOA-703", "uki:0:systemd.mount-extra=/dev/sdb:/opt", command_line="systemd.mount-extra=/dev/sdb:/opt"),
     bad("ZOA-703", "uki:0:rd.systemd.verity=off", command_line="rd.systemd.verity=off"),
     bad("ZOA-703", "uki:0:systemd.verity=no", command_line="systemd.verity=no"),
+    bad("ZOA-703", "root:/etc/integritytab", root={"etc/integritytab": "w /dev/vda - allow-discards\n"}),
+    bad("ZOA-703", "root:/etc/veritytab", root={"etc/veritytab": link("/run/v")}),
+    bad(
+        "ZOA-703",
+        "initrd:systemd-volatile-root.service",
+        initrd={
+            f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n",
+            f"{_ETC}/initrd.target": "[Unit]\nWants=systemd-volatile-root.service\n",
+        },
+    ),
+    good("ZOA-703", initrd={f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n"}),
     bad("ZOA-703", "initrd:/etc/veritytab", initrd={"etc/veritytab": "x /dev/sda /dev/sdb -\n"}),
     *(
         bad("ZOA-703", f"initrd:{unit}:{text.partition('=')[0]}", initrd={f"{_ETC}/{unit}.d/x.conf": f"[X]\n{text}\n"})

@@ -44,9 +44,10 @@ _REQUESTS = (
 )  # fmt: skip
 _CHANGING = (
     "mount umount mount.fuse systemd-mount systemd-umount pivot_root switch_root kexec losetup veritysetup cryptsetup "
-    "integritysetup systemd-veritysetup systemd-cryptsetup systemd-run run0 systemd-nspawn systemd-dissect "
+    "integritysetup systemd-integritysetup systemd-veritysetup systemd-cryptsetup systemd-run run0 "
+    "systemd-nspawn systemd-dissect "
     "systemd-socket-activate systemd-executor systemd-stdio-bridge machinectl portablectl busctl dbus-send "
-    "gdbus ldconfig nvme nbd-client iscsiadm"
+    "gdbus ldconfig nvme nbd-client iscsiadm insmod"
 )
 _VERBS = "start stop restart try-restart reload isolate poweroff reboot halt kill reset-failed is-active is-failed show"
 _OPTIONS = "--force -f --no-block --quiet -q --no-wall --job-mode=replace-irreversibly"
@@ -353,11 +354,20 @@ CASES = (
             "udevadm lock",
             "udevadm --ping",
             "dmsetup create x",
+            "dmsetup control --exit",
             f"systemd-veritysetup attach x /dev/a /dev/b {'a' * 63}",
             f"systemd-veritysetup attach x /dev/a /dev/b {'a' * 65}",
             f"systemd-veritysetup {'a' * 64} attach x /dev/a /dev/b",
             f"systemd-veritysetup open x /dev/a /dev/b {'a' * 64}",
             "systemd --user",
+            "systemd-integritysetup attach w /dev/vda",
+            "systemd-volatile-root overlay /sysroot",
+            "systemd-volatile-root yes /sysroot",
+            "networkctl edit --stdin a.network",
+            "networkctl",
+            "systemctl edit --stdin a.service",
+            "systemctl set-property a.service IPAddressAllow=any",
+            "kmod insert x",
         )
     ),
     *(
@@ -385,6 +395,15 @@ CASES = (
     ),
     good("ZOA-436", root={_UNIT: "[Service]\nBindPaths=/a:/run/udev\n", **_MASK}),
     good("ZOA-436", root={_UNIT: "[X]\nExecStart=systemd-tmpfiles\nBindPaths=/run /run/:/run /a:/opt\n"}),
+    bad(
+        "ZOA-436",
+        "initrd:systemd-volatile-root.service:systemd-volatile-root",
+        initrd={
+            "usr/lib/systemd/system/systemd-volatile-root.service": (
+                "[Service]\nExecStart=/usr/lib/systemd/systemd-volatile-root overlay /sysroot\n"
+            )
+        },
+    ),
     bad(
         "ZOA-436",
         "initrd:x.service:mount",
@@ -433,11 +452,17 @@ CASES = (
                     *(f"dmsetup {verb} x" for verb in ("info", "udevflags", "udevcomplete", "splitname", "status")),
                     f"systemd-veritysetup attach x /dev/a /dev/b {'a' * 64} panic-on-corruption",
                     "systemd-veritysetup detach x",
+                    *(f"networkctl {verb} x" for verb in ("persistent-storage", "list", "status", "reload")),
+                    *(f"kmod {verb}" for verb in ("list", "static-nodes --format=tmpfiles")),
                     "y mount",
+                    "y insert",
                 )
             ),
             "etc/systemd/system/user@.service": "[Service]\nExecStart=/usr/lib/systemd/systemd --user\n",
             "etc/systemd/system/capsule@.service": "[Service]\nExecStart=/usr/lib/systemd/systemd --user\n",
+            "etc/systemd/system/systemd-volatile-root.service": (
+                "[Service]\nExecStart=/usr/lib/systemd/systemd-volatile-root yes /sysroot\n"
+            ),
             "etc/systemd/system/z.service": "[Service]\nExecStart=/usr/bin/mount\n",
             "etc/systemd/system.control/z.service": link("/dev/null"),
             "etc/systemd/system/systemd-kexec.service": "[Unit]\nSuccessAction=kexec-force\n",
