@@ -16,7 +16,7 @@ from builder.closure.snippets import snippet_edges
 from builder.closure.udev import udev_edges
 from builder.closure.units import may_be_made_up, unit_edges
 from builder.errors import InvalidInputError
-from builder.facts.unit_files import find_units
+from builder.facts.unit_files import find_units, is_unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -168,7 +168,7 @@ class _Worklist:
         name = self._units.resolve(edge.name)
         if name in self.units:
             return
-        if not self._units.paths(name):
+        if not is_unit_name(name) or not self._units.paths(name):
             if not may_be_made_up(name):
                 self._lacks(edge.name, edge)
             return

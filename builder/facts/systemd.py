@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from builder.errors import InvalidInputError
 from builder.facts.counting import is_mask, is_read
 from builder.facts.syntax import CONFIGURATION_ROOTS, drop_ins, ordered
 from builder.facts.text import commented, merged, settings, statements
-from builder.facts.unit_files import UnitFiles, find_units, template_of
+from builder.facts.unit_files import UnitFiles, find_units, is_unit_name, template_of
 from builder.facts.units import PULLING, read_unit
 from policies.facts import DaemonConfiguration, Edge, Generator, PresetRule, Systemd, Unit
 
@@ -32,11 +33,14 @@ _NETWORK_SUFFIXES: Final = (".network", ".netdev", ".link", ".dnssd")
 _ACTIONS: Final[dict[str, Literal["enable", "disable", "ignore"]]] = {
     "enable": "enable", "disable": "disable", "ignore": "ignore",
 }  # fmt: skip
-_MAX_UNITS: Final = 100_000
+_MAX_UNITS: Final = 5_000
 
 
 def systemd(tree: FileTree, start_unit: str, extra: Sequence[Edge] = ()) -> Systemd:
-    """What systemd finds in a tree whose manager starts ``start_unit``; ``extra`` are edges from elsewhere (udev)."""
+    """What systemd finds in a tree whose manager starts ``start_unit``; ``extra`` are edges from elsewhere (udev).
+
+    Raises InvalidInputError where units that ask for instances make more than 5000 units.
+    """
     files = find_units(tree)
     names = {name for name in files.entries if name not in files.alias_of}
     names |= {files.resolve(link.other) for link in files.links if template_of(link.other)[1]} | files.extended
@@ -58,12 +62,20 @@ def systemd(tree: FileTree, start_unit: str, extra: Sequence[Edge] = ()) -> Syst
 def _add_instances(files: UnitFiles, units: dict[str, Unit]) -> None:
     """Add the instances of templates that units name, also where the start does not bring them in (OnFailure=)."""
     pending = list(units.values())
-    while pending and len(units) <= _MAX_UNITS:
+    while pending:
         for edge in pending.pop().edges:
             name = files.resolve(edge.unit)
-            if name not in units and template_of(name)[1] and files.is_there(name):
-                units[name] = read_unit(files, name)
-                pending.append(units[name])
+            if name not in units and template_of(name)[1] and is_unit_name(name) and files.is_there(name):
+                pending.append(_add(files, units, name))
+
+
+def _add(files: UnitFiles, units: dict[str, Unit], name: str) -> Unit:
+    """Read a unit that others name; templates may make instances of themselves without end."""
+    if len(units) >= _MAX_UNITS:
+        hint = "look for a template whose instances ask for further instances"
+        raise InvalidInputError(f"there are more than {_MAX_UNITS} units, such as {name}", hint=hint)
+    units[name] = read_unit(files, name)
+    return units[name]
 
 
 def _walk(
@@ -79,15 +91,15 @@ def _walk(
     while pending:
         edge, asked, chain = pending.popleft()
         name = files.resolve(asked)
-        if name in chains or len(chains) > _MAX_UNITS:
+        if name in chains:
             continue
-        if not files.paths(name):
+        if not files.paths(name) or not is_unit_name(name):
             if edge is not None:
                 dangling.append(edge)
-            if not files.is_there(name):
+            if not files.is_there(name) or not is_unit_name(name):
                 continue
         if name not in units:
-            units[name] = read_unit(files, name)
+            _add(files, units, name)
         unit = units[name]
         if unit.masked_by is not None:
             continue

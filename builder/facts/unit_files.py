@@ -30,6 +30,7 @@ TYPES: Final = frozenset(
 )
 _DEPENDENCY_DIRECTORIES: Final = {".wants": "Wants", ".requires": "Requires", ".upholds": "Upholds"}
 _MAX_ALIASES: Final = 16
+_UNIT_NAME_MAX: Final = 256  # systemd src/basic/unit-name.h, with the NUL
 # Types whose units the manager or a generator makes without a file in the image.
 _MADE: Final = frozenset({"device", "mount", "swap", "slice", "scope"})
 
@@ -199,9 +200,9 @@ def _directories(tree: FileTree) -> Iterator[str]:
 
 
 def is_unit_name(name: str) -> bool:
-    """Whether a file name is that of a unit."""
+    """Whether a name is that of a unit (systemd src/basic/unit-name.c, ``unit_name_is_valid``)."""
     stem, _, suffix = name.rpartition(".")
-    return bool(stem) and suffix in TYPES
+    return bool(stem) and suffix in TYPES and len(name.encode("utf-8", "surrogateescape")) < _UNIT_NAME_MAX
 
 
 def template_of(name: str) -> tuple[str | None, str | None]:

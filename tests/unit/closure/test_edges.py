@@ -183,6 +183,14 @@ def test_an_instance_is_started_from_its_template() -> None:
     assert "/usr/bin/one" in closed(files).paths
 
 
+def test_an_instance_whose_name_is_too_long_for_systemd_is_passed_over() -> None:
+    files: dict[str, Content] = {
+        f"{UNITS}/default.target": "[Unit]\nWants=b@aa.service\n",
+        f"{UNITS}/b@.service": "[Unit]\nDefaultDependencies=no\nWants=b@%i%i.service\n",
+    }
+    assert max(map(len, closed(files).units)) < 256
+
+
 def test_a_socket_that_accepts_starts_instances() -> None:
     files: dict[str, Content] = {
         f"{UNITS}/default.target": "[Unit]\nWants=b.socket\n",

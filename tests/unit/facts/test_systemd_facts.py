@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.errors import InvalidInputError
 from builder.facts.systemd import systemd
 from policies.facts import Edge, Origin
 from tests.fact_trees import UNITS, file, link, tree
@@ -291,3 +292,29 @@ def test_a_link_to_a_file_elsewhere_is_a_unit_and_no_alias() -> None:
     assert [program.path for program in found.programs] == ["/bad"]
     assert found.pulled_in_by == ("default.target", "basic.target", "a.service")
     assert unit("b.service", files).aliases == ()
+
+
+@pytest.mark.parametrize(("word", "names"), [("x@%i%i.service", 8), ("x@%i1.service", 490)])
+@pytest.mark.parametrize("key", ["Wants", "OnFailure"])
+def test_instances_end_where_their_names_are_too_long(key: str, word: str, names: int) -> None:
+    found = read(
+        {
+            f"{LIB}/x@.service": f"[Unit]\n{key}={word}\n",
+            f"{LIB}/y.service": f"[Unit]\n{key}=x@a.service\n",
+            f"{LIB}/basic.target.wants/y.service": link("../y.service"),
+        }
+    )
+    instances = [item.name for item in found.units if item.instance]
+    assert (len(instances), max(map(len, instances)) <= 255) == (names, True)
+    assert [len(edge.unit) > 255 for edge in found.dangling if edge.unit.startswith("x@")] == [True] * (key == "Wants")
+
+
+@pytest.mark.parametrize("key", ["Wants", "OnFailure"])
+def test_templates_that_make_instances_without_end_are_refused(key: str) -> None:
+    files: dict[str, Content] = {
+        f"{LIB}/x@.service": f"[Unit]\n{key}=x@%i1.service x@%i2.service\n",
+        f"{LIB}/y.service": f"[Unit]\n{key}=x@a.service\n",
+        f"{LIB}/basic.target.wants/y.service": link("../y.service"),
+    }
+    with pytest.raises(InvalidInputError, match="there are more than 5000 units, such as x@a"):
+        read(files)
