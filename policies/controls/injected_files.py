@@ -54,7 +54,8 @@ _BINFMT: Final = re.compile(r"/(?:etc|run|usr/local/lib|usr/lib|lib)/binfmt\.d/[
 _TRUSTED_LINK: Final = re.compile(
     r"/etc/(?:systemd|udev|modprobe\.d|modules-load\.d|pam\.d|ld\.so\.conf\.d|sysctl\.d|tmpfiles\.d|sysusers\.d|binfmt\.d"
     r"|dbus-1|polkit-1|cron[^/]*|init\.d)(?:/.+)?|/(?:usr/)?(?:local/)?(?:s?bin|lib|lib64|libexec)/.+"
-    r"|/etc/(?:passwd|shadow|group|gshadow|nsswitch\.conf|ld\.so\.preload|ld\.so\.cache|fstab|crypttab)"
+    r"|/etc/(?:passwd|shadow|group|gshadow|nsswitch\.conf|ld\.so\.preload|ld\.so\.cache|fstab|crypttab"
+    r"|veritytab|integritytab|environment|hosts|localtime)|/etc/(?:ssl|pki|ca-certificates)(?:/.+)?"
 )
 _GENERATORS: Final = frozenset(
     {"systemd-cryptsetup-generator", "systemd-fstab-generator", "systemd-gpt-auto-generator",
@@ -220,8 +221,9 @@ def no_binfmt(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     references=_CHANGE_CONTROL,
 )
 def no_link_to_writable(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: no symbolic link below the directories of programs, libraries, systemd, udev, PAM and other
-    configuration that decides what runs, in root and initrd, leads to a writable place, links on the way followed.
+    """What it checks: no symbolic link below the directories of programs, libraries, systemd, udev, PAM,
+    certificates and other configuration that decides what runs or who is believed, /etc/hosts and /etc/localtime among
+    it, leads to a writable place in root and initrd, links on the way followed.
 
     Why it matters: the image is read-only, but what the link leads to is not.
 
@@ -229,7 +231,7 @@ def no_link_to_writable(facts: Facts, _parameters: Parameters) -> Iterator[Findi
 
     Fix: replace the link by the file.
 
-    Known limits: links to /dev/null, which mask, are right; /etc/resolv.conf and the like are not looked at.
+    Known limits: links to /dev/null, which mask, are right; /etc/resolv.conf is not looked at.
     """
     for area in facts.areas:
         for file in area.reached:

@@ -165,6 +165,22 @@ CASES = (
         "ZOA-427",
         root={"etc/binfmt.d/p.conf": link("/dev/null"), "etc/binfmt.d/q.conf": "", "usr/lib/binfmt.d/readme": "x"},
     ),
+    *(
+        bad("ZOA-428", f"root:/etc/{name}", root={f"etc/{name}": link("/run/x")})
+        for name in (
+            "veritytab",
+            "integritytab",
+            "environment",
+            "hosts",
+            "localtime",
+            "ssl",
+            "ssl/certs",
+            "ssl/openssl.cnf",
+            "pki/tls",
+            "ca-certificates/x",
+        )
+    ),
+    good("ZOA-428", root={"etc/ssl/certs": link("/usr/share/certs"), "etc/resolv.conf": link("/run/x")}),
     bad("ZOA-428", "root:/etc/systemd/system/a.service", root={"etc/systemd/system/a.service": link("/run/a.service")}),
     bad(
         "ZOA-428",
