@@ -30,8 +30,8 @@ def run(
     """The verdict on facts.
 
     It is no if a control has a finding that no waiver names, if a control raises, if a waiver is expired, there twice
-    or names no finding, and if no control could run. With ``stage="built"``, controls that can hold only on a signed
-    image are deferred: they do not run, and the report says so.
+    or names no control or finding, and if no control could run. With ``stage="built"``, controls that can hold only on
+    a signed image are deferred: they do not run, and the report says so.
     """
     valid = tuple(waiver for waiver in waivers if waiver.holds(today))
     results = tuple(
@@ -133,6 +133,7 @@ def _waiver_problems(waivers: Sequence[Waiver], results: Sequence[Result], today
         elif not waiver.holds(today):
             problems += expired([waiver], today)
         elif key not in used and waiver.control not in deferred:
-            problems.append(f"{waiver} names no finding; remove it")
+            known = waiver.control in {result.control for result in results}
+            problems.append(f"{waiver} names no {'finding; remove it' if known else 'control of the packs'}")
         seen.add(key)
     return problems

@@ -36,7 +36,7 @@ class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class WaiverDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of waivers."""
 
-    waivers: Annotated[list[Waiver], Meta(min_length=1)]
+    waivers: list[Waiver]
 
 
 def expired(waivers: Iterable[Waiver], today: date) -> tuple[str, ...]:

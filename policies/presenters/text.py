@@ -9,7 +9,7 @@ from policies.presenters.arrangement import by_door, count, subject_of
 from policies.presenters.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from policies.finding import Evidence
     from policies.report import Report, Result
@@ -40,12 +40,19 @@ def text(report: Report) -> str:
 
 
 def verdict_line(report: Report) -> str:
-    """Yes or no, of what, by which packs, and how many controls came out how."""
+    """Yes or no, of what, by which packs, how many controls came out how, and what else makes it a no."""
     summary = ", ".join(f"{number} {outcome}" for outcome, number in count(report.results).items())
     verdict, total = "yes" if report.passed else "no", len(report.results)
     packs = " and ".join(pack.name for pack in report.packs)
     controls = f"{total} control{'' if total == 1 else 's'}{f' of {one_line(packs)}' if packs else ''}"
-    return f"{verdict}: {one_line(subject_of(report))}, {controls}: {summary}"
+    return f"{verdict}: {one_line(subject_of(report))}, {controls}: {summary}{_problems(report.problems)}"
+
+
+def _problems(problems: Sequence[str]) -> str:
+    if not problems:
+        return ""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems, the first of them"
+    return f"; {count}: {one_line(problems[0])}"
 
 
 def _result(result: Result) -> Iterator[str]:

@@ -108,6 +108,11 @@ def test_a_waiver_that_is_not_in_order_means_no(waivers: tuple[Waiver, ...], pro
     assert any(problem in text for text in report.problems)
 
 
+def test_a_waiver_of_a_control_that_is_not_asked_for_is_told_so() -> None:
+    (problem,) = check(_made(_every_file), waivers=(replace(waiver("root:/a"), control="ZOA-998"),)).problems
+    assert problem == "the waiver of ZOA-998 for root:/a names no control of the packs"
+
+
 def test_nothing_to_run_means_no() -> None:
     assert not check().passed
     assert not check(_made(_every_file, needs=("uki",)), image=directory_facts({})).passed
@@ -209,6 +214,8 @@ def test_a_waiver_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text(WAIVER)
     (found,) = load_waivers(tmp_path / "w.yaml")
     assert (found.subject, found.expires) == ("root:/a", date(2026, 12, 31))
+    (tmp_path / "w.yaml").write_text("waivers: []\n")
+    assert load_waivers(tmp_path / "w.yaml") == ()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_a_waiver_file_is_read(tmp_path: Path) -> None:
         ("owner: me", "owner: ''"),
         ("2026-12-31", "never"),
         ("ZOA-101", "all"),
-        (WAIVER, "waivers: []"),
+        (WAIVER, "{}"),
     ],
 )
 def test_an_incomplete_waiver_is_refused(tmp_path: Path, old: str, new: str) -> None:

@@ -22,6 +22,14 @@ def test_problems_come_first_and_the_verdict_last() -> None:
     assert lines[-1].startswith("no: node 1.2.3, 8 controls of zero-operator-access: ")
 
 
+def test_the_verdict_says_what_besides_controls_makes_it_a_no() -> None:
+    for problems, told in (
+        (("a\nb",), "; 1 problem: a\\nb"),
+        (("x", "y"), "; 2 problems, the first of them: x"),
+    ):
+        assert text(report(problems=problems)).splitlines()[-1].endswith(told)
+
+
 def test_no_name_in_an_image_makes_a_line_of_its_own_or_steers_the_terminal() -> None:
     forged = finding("root:/a\nyes: forged", "is\nthere", ("root", "/a\nyes: forged", "v\nyes: forged\x1b[2J"))
     shown = text(report(result("ZOA-101", "consoles", "low", "failed", forged), problems=("x\nyes: forged",)))
