@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from policies.control import ID_PATTERN
 from policies.errors import InvalidPolicyError
-from policies.pack import BUILTIN, Selected, closure, load, own_control
+from policies.pack import BUILTIN, CURRENT, Selected, closure, load, own_control
 from policies.registry import by_id
 from policies.report import PackSummary
 from policies.rule import Rule  # noqa: TC001 -- msgspec resolves annotations at run time
@@ -138,6 +138,14 @@ def departures(policy: Policy, selected: Sequence[Selected]) -> Iterator[str]:
                 yield f"{item.control.id} has {name} {_listed(others)}, not {_listed(values)}"
     for waiver in policy.waivers:
         yield f"{waiver.control} is waived for {waiver.subject} until {waiver.expires}"
+
+
+def departures_of_packs(names: Sequence[str], directory: Path = CURRENT) -> tuple[str, ...]:
+    """In which ways packs, named as for ``pack.load``, depart from the packs of bedplate that they include."""
+    policy = settle(names, directory)
+    return tuple(
+        dict.fromkeys(told for name in sorted(policy.builtin_packs) for told in departures(policy, load([name])))
+    )
 
 
 def _listed(values: Sequence[str]) -> str:

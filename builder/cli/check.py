@@ -85,6 +85,7 @@ def command(
     from builder.release.check import find_image, read_facts  # noqa: PLC0415
     from builder.release.own_policy import told_by_release  # noqa: PLC0415
     from policies.engine import run  # noqa: PLC0415
+    from policies.policy import departures_of_packs  # noqa: PLC0415
     from policies.waiver import load as load_waivers  # noqa: PLC0415
 
     waivers = [waiver for path in waiver_files for waiver in load_waivers(path)]
@@ -100,8 +101,9 @@ def command(
         bedplate=__version__,
         packs=asked.summaries,
     )
-    write(report_files, lambda form: render(report, form))
-    to_stdout(render(report, output_format), nl=False)
+    departures = departures_of_packs(packs) if packs else ()
+    write(report_files, lambda form: render(report, form, departures))
+    to_stdout(render(report, output_format, departures), nl=False)
     if not report.passed:
         if not packs and not waiver_files:
             to_stderr("".join(f"{one_line(line)}\n" for line in told_by_release(image, facts, asked, today)))

@@ -88,6 +88,14 @@ def test_a_good_tree_is_a_yes_that_says_what_was_not_looked_at(root: Path, pack:
     assert shown.output.endswith("yes: this tree, 2 controls of small: 1 passed, 1 not-applicable\n")
 
 
+def test_what_a_pack_allows_beyond_the_one_that_it_includes_is_told(root: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "site.yaml"
+    pack.write_text("description: x\ninclude: [zero-operator-access]\ncontrols:\n  ZOA-120: {allowed: ['443']}\n")
+    told = "Departures from the packs that are included\n  ZOA-120 has allowed 443, not nothing\n\n"
+    assert told in invoke(root, "--pack", pack).stdout
+    assert "Departures" not in invoke(root, "--pack", "zero-operator-access").stdout
+
+
 def test_a_bad_tree_is_a_no_with_the_evidence(root: Path) -> None:
     (root / "etc" / "shadow").write_text("root::20000::::::\n")
     shown = invoke(root)
