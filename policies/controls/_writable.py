@@ -92,6 +92,7 @@ def _places(area: Area) -> tuple[str, ...]:
     mounts = [
         mount.where
         for mount in area.configuration.mounts
-        if "ro" not in held_options(mount) or (is_bound(mount) and f"{mount.what}/".startswith(_BELOW_WRITABLE))
+        if "ro" not in held_options(mount)
+        or (is_bound(mount) and f"{area.real(mount.what)}/".startswith(_BELOW_WRITABLE))
     ]
     return (*_WRITABLE, *(where for where in mounts if where.startswith("/") and where != "/"))

@@ -31,7 +31,11 @@ CASES = (
             "root:x.service:/data/t",
             root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": f"{line}\n"},
         )
-        for line in ("/dev/vdb /data ext4 ro,rw", "/run /data tmpfs bind,ro", "/sys/firmware/x //data/. tmpfs ro,rbind")
+        for line in (
+            "/dev/vdb /data ext4 ro,rw",
+            "//run/./a /data tmpfs bind,ro",
+            "/sys/firmware/x //data/. tmpfs ro,rbind",
+        )
     ),
     *(
         good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": f"{line}\n"})
