@@ -24,6 +24,7 @@ version: 1.0.0
 base: ../base
 source_date: 2026-01-31T00:00:00Z
 seed: 7ab0b0a9-2f4e-4ce5-8d0f-0c9ec1a4ad1b
+programs: [weights-read]
 """
 
 
@@ -71,7 +72,7 @@ def test_the_lines_that_name_weights_are_taken_by_a_definition(
     shown = invoke("pack", write_model(tmp_path / "model"), "--name", "small", "--licence", "MIT", "-o", "weights")
     if action == "show":
         shown = invoke("show", "weights/small.weights.json")
-    (tmp_path / "images/node").mkdir(parents=True)
+    (tmp_path / "images/node/weights-read").mkdir(parents=True)
     (tmp_path / "images/base").mkdir()
     heading, lines = shown.stdout.split("in images/NAME/image.yaml:\n")
     assert heading
