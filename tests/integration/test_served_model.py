@@ -69,7 +69,7 @@ def test_a_model_answers_over_the_connection_that_was_attested(
                 time.sleep(2)
             api = openai.OpenAI(base_url=f"{url}/v1", api_key="none", http_client=bound, max_retries=0)
             chat: Any = api.chat.completions.create
-            question = {"model": "model", "max_tokens": 8, "messages": [{"role": "user", "content": f"{CANARY} Hello"}]}
+            question = {"model": "model", "max_tokens": 4, "messages": [{"role": "user", "content": f"{CANARY} Hello"}]}
             said["whole"] = chat(**question)
             # Nothing of the same prompt is left from the first time, and nobody can ask for it.
             said["again"] = chat(**question)
