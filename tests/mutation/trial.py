@@ -10,18 +10,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from policies import controls, effective
-from policies.controls import (
-    _appliers,
-    _arguments,
-    _mounts,
-    _products,
-    _program_names,
-    _read_places,
-    _tmpfiles,
-    _tools,
-    _udev,
-    _writable,
-)
 from tests.control_cases import all_cases
 from tests.fact_trees import facts
 from tests.mutation.mutants import mutants
@@ -35,25 +23,10 @@ if TYPE_CHECKING:
     from tests.control_cases import Case
     from tests.mutation.mutants import Mutant
 
+_MODULES: Final = {name: module for name, module in sorted(vars(controls).items()) if isinstance(module, ModuleType)}
 # What modules of controls share; a mutant of one of these is tried with the cases of all modules that import it.
-SHARED: Final = (
-    effective,
-    _appliers,
-    _arguments,
-    _mounts,
-    _products,
-    _program_names,
-    _read_places,
-    _tmpfiles,
-    _tools,
-    _udev,
-    _writable,
-)
-TOPICS: Final = tuple(
-    module
-    for name, module in sorted(vars(controls).items())
-    if isinstance(module, ModuleType) and hasattr(module, "CONTROLS")
-)
+SHARED: Final = (effective, *(module for name, module in _MODULES.items() if name.startswith("_")))
+TOPICS: Final = tuple(module for module in _MODULES.values() if hasattr(module, "CONTROLS"))
 Cases = tuple[tuple["Case", "Facts"], ...]
 
 
