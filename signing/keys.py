@@ -7,15 +7,19 @@ whoever has the public key can compute it.
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from signing.errors import InvalidKeyError, InvalidSignatureError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 4096
@@ -65,7 +69,7 @@ class PublicKey:
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Return if ``signature`` is this key's over ``message``; raise InvalidSignatureError if it is not."""
-        key = serialization.load_der_public_key(self.spki)
+        key = _parsed(self.spki)
         try:
             match key:
                 case ed25519.Ed25519PublicKey():
@@ -78,6 +82,12 @@ class PublicKey:
                     raise InvalidKeyError(f"key {self.key_id} is of an unsupported type")
         except InvalidSignature:
             raise InvalidSignatureError(f"the signature is not one of key {self.key_id} over these bytes") from None
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(spki: bytes) -> PublicKeyTypes:
+    """Parsed once, as a verifier has few keys and checks thousands of signatures with them."""
+    return serialization.load_der_public_key(spki)
 
 
 def public_key(key: object) -> PublicKey:

@@ -11,15 +11,15 @@ from builder.measurement.phases import Phase
 from builder.release.statements import ReferenceMeasurements, convert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from builder.release.statements import MeasuredPcr
 
 _BANKS: Final = {bank.value: bank for bank in Bank}
 _PCRS: Final = frozenset(map(str, range(PCR_COUNT)))
 _PHASES: Final = frozenset(phase.label for phase in Phase)
-# By bank. A verifier reads a thousand releases at a time, so there is one match for each digest and no more.
-_DIGESTS: Final = {bank.value: re.compile(f"[0-9a-f]{{{2 * bank.size}}}") for bank in Bank}
+# What says of a text that it is a digest, by bank.
+_DIGESTS: Final = {bank.value: re.compile(f"[0-9a-f]{{{2 * bank.size}}}").fullmatch for bank in Bank}
 _SHOWN: Final = 150
 
 
@@ -41,20 +41,32 @@ def checked(reference: ReferenceMeasurements, *, what: str) -> ReferenceMeasurem
             _require_one_of(number, _PCRS, f"{place}.pcrs", expected=f"the number of a PCR, 0 to {PCR_COUNT - 1}")
             for label in pcr.phases:
                 _require_one_of(label, _PHASES, f"{place}.pcrs.{number}.phases")
-            for where, digests in _digests(pcr):
-                for bank, digest in digests.items():
-                    if bank not in _DIGESTS or _DIGESTS[bank].fullmatch(digest) is None:
-                        raise _no_digest(bank, digest, f"{place}.pcrs.{number}{_path(where)}")
+        _require_digests(values.pcrs, f"{place}.pcrs")
     return reference
 
 
-def _digests(pcr: MeasuredPcr) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, str]]]:
-    """All mappings from banks to digests of a PCR, with their places in it."""
-    yield ("values",), pcr.values
+def _require_digests(pcrs: Mapping[str, MeasuredPcr], place: str) -> None:
+    """All digests of some PCRs are ones of their bank.
+
+    A verifier reads a thousand releases at a time, with some 150 digests in each: where one stands is only worked out
+    if there is a wrong one.
+    """
+    for number, pcr in pcrs.items():
+        for digests in (pcr.values, *[event.digests for event in pcr.events], *pcr.phases.values()):
+            for bank, digest in digests.items():
+                if bank not in _DIGESTS or _DIGESTS[bank](digest) is None:
+                    raise _no_digest(bank, digest, f"{place}.{number}{_path(_where(pcr, digests))}")
+
+
+def _where(pcr: MeasuredPcr, digests: Mapping[str, str]) -> tuple[str | int, ...]:
+    """The place in a PCR of one of its mappings from banks to digests."""
     for number, event in enumerate(pcr.events):
-        yield ("events", number, "digests"), event.digests
-    for label, digests in pcr.phases.items():
-        yield ("phases", label), digests
+        if event.digests is digests:
+            return ("events", number, "digests")
+    for label, of_phase in pcr.phases.items():
+        if of_phase is digests:
+            return ("phases", label)
+    return ("values",)
 
 
 def _path(where: Iterable[str | int]) -> str:
