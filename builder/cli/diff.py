@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     "encrypted one.",
 )
 @click.option("-o", "--output", type=FILE, help="File to write the signed review to.")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
 @node_options
 @format_of(DiffForm)
 @report_of(DiffForm)
@@ -70,6 +71,7 @@ def command(
     manifests: bool,
     deep: bool,
     full: bool,
+    force: bool,
 ) -> None:
     """Compare OLD with NEW: releases, a release's statements or reference values alone, or disk images of anybody's.
 
@@ -86,7 +88,7 @@ def command(
     from builder.baseline.compared import compared  # noqa: PLC0415 -- for a fast --help
     from builder.compare.difference import Scope, Verdict  # noqa: PLC0415
 
-    gate = Gate.read(rules, key, output)
+    gate = Gate.read(rules, key, output, force=force)
     if deep and manifests:
         raise click.UsageError("--deep opens images, --manifests opens none")
     node.check(new)

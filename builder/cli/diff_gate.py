@@ -27,20 +27,29 @@ class Gate:
     rules: LoadedRules
     signer: Signer | None
     output: Path | None
+    force: bool
 
     @classmethod
-    def read(cls, rules: Path | None, key: Path | None, output: Path | None) -> Gate | None:
-        """The gate, None without rules. Raises UsageError for a part of it alone, InvalidInputError for bad rules."""
+    def read(cls, rules: Path | None, key: Path | None, output: Path | None, *, force: bool) -> Gate | None:
+        """The gate, None without rules.
+
+        Raises UsageError for a part of it alone, InvalidInputError for bad rules and for an ``output`` that is there
+        already, unless ``force`` is given.
+        """
         if (key is None) is not (output is None):
             raise click.UsageError("--attest KEY and --output FILE go together")
         if rules is None:
             if key is not None:
                 raise click.UsageError("--attest signs what --allow allows: name the rules")
             return None
-        from builder.release.keyring import load_signer  # noqa: PLC0415 -- for a fast --help
+        from builder.files import require_absent  # noqa: PLC0415 -- for a fast --help
+        from builder.release.keyring import load_signer  # noqa: PLC0415
         from builder.review.load import load_rules  # noqa: PLC0415
 
-        return cls(load_rules(rules), None if key is None else load_signer(key, key_passphrase()), output)
+        if output is not None and not force:
+            require_absent(output)
+        signer = None if key is None else load_signer(key, key_passphrase())
+        return cls(load_rules(rules), signer, output, force)
 
     def judge(self, report: Report) -> Judgement:
         """What the rules say."""
@@ -55,10 +64,13 @@ class Gate:
         import datetime as dt  # noqa: PLC0415
 
         from builder import __version__  # noqa: PLC0415
-        from builder.files import write_atomically  # noqa: PLC0415
+        from builder.files import require_absent, write_atomically  # noqa: PLC0415
         from builder.review.statement import sign_review  # noqa: PLC0415
 
         signed = sign_review(judgement, scope, __version__, dt.datetime.now(dt.UTC), self.signer)
+        # Somebody else may have written it meanwhile.
+        if not self.force:
+            require_absent(self.output)
         write_atomically(self.output, signed)
         to_stderr(f"reviewed in {shown_path(self.output)} by {self.signer.public_key.key_id}\n")
 

@@ -35,7 +35,16 @@ def attest(release: Path, keyring: Path, reviewer: Path) -> Callable[..., Run]:
     def run(old: Path, *options: str) -> Run:
         words = ("--allow", reviewer / "rules.yaml", "--attest", reviewer / "release.key")
         return bedplate(
-            "diff", old, release, "--trust", keyring / "release.pub", *words, "-o", reviewer / "said.json", *options
+            "diff",
+            old,
+            release,
+            "--trust",
+            keyring / "release.pub",
+            *words,
+            "-o",
+            reviewer / "said.json",
+            "--force",
+            *options,
         )
 
     return run

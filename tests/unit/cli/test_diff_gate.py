@@ -123,6 +123,20 @@ def test_what_is_allowed_is_attested(gate: Callable[..., tuple[int, str, str]], 
     assert err.endswith(f"reviewed.json by {key.key_id}\n")
 
 
+def test_a_review_that_is_there_stays_unless_it_is_to_be_replaced(
+    gate: Callable[..., tuple[int, str, str]], reviewer: Path, tmp_path: Path
+) -> None:
+    signed = tmp_path / "reviewed.json"
+    signed.write_text("of somebody else\n")
+    words = ("new", UPDATE, "--manifests", "--attest", str(reviewer), "-o", str(signed))
+    status, out, err = gate(*words)
+    assert (status, out) == (2, "")
+    assert "reviewed.json is there already" in err
+    assert signed.read_text() == "of somebody else\n"
+    assert gate(*words, "--force")[0] == 0
+    assert json.loads(signed.read_text())["signatures"]
+
+
 def test_what_is_refused_is_not_attested(
     gate: Callable[..., tuple[int, str, str]], reviewer: Path, tmp_path: Path
 ) -> None:
