@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from policies.control import ID_PATTERN
 from policies.errors import InvalidPolicyError
-from policies.pack import BUILTIN, CURRENT, Selected, closure, load, own_control
+from policies.pack import BUILTIN, Selected, closure, load, own_control
 from policies.registry import by_id
 from policies.report import PackSummary
 from policies.rule import Rule  # noqa: TC001 -- msgspec resolves annotations at run time
@@ -140,9 +140,8 @@ def departures(policy: Policy, selected: Sequence[Selected]) -> Iterator[str]:
         yield f"{waiver.control} is waived for {waiver.subject} until {waiver.expires}"
 
 
-def departures_of_packs(names: Sequence[str], directory: Path = CURRENT) -> tuple[str, ...]:
-    """In which ways packs, named as for ``pack.load``, depart from the packs of bedplate that they include."""
-    policy = settle(names, directory)
+def departures_from_included(policy: Policy) -> tuple[str, ...]:
+    """In which ways a policy departs from the packs of bedplate that its packs are or include, as they are here."""
     return tuple(
         dict.fromkeys(told for name in sorted(policy.builtin_packs) for told in departures(policy, load([name])))
     )

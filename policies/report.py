@@ -76,5 +76,9 @@ class Report(Struct, frozen=True, kw_only=True):
     ] = None
     bedplate: Annotated[str | None, Meta(description="Version of bedplate that checked.")] = None
     packs: Annotated[tuple[PackSummary, ...], Meta(description="Packs that were asked for.")] = ()
+    departures: Annotated[
+        tuple[str, ...],
+        Meta(description="In what the packs are laxer, or other, than the packs of bedplate that they include."),
+    ] = ()
     results: Annotated[tuple[Result, ...], Meta(description="By id.")]
     problems: Annotated[tuple[str, ...], Meta(description="Why the answer is no besides findings.")]

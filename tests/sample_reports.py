@@ -54,7 +54,9 @@ def result(
     )
 
 
-def report(*results: Result, problems: tuple[str, ...] = (), name: str | None = "node") -> Report:
+def report(
+    *results: Result, problems: tuple[str, ...] = (), departures: tuple[str, ...] = (), name: str | None = "node"
+) -> Report:
     return Report(
         passed=not problems and not any(item.outcome in {"failed", "crashed"} for item in results),
         kind="image",
@@ -63,13 +65,14 @@ def report(*results: Result, problems: tuple[str, ...] = (), name: str | None = 
         checked_on=date(2026, 6, 1),
         bedplate="0.1.0",
         packs=(_PACK,),
+        departures=departures,
         results=results,
         problems=problems,
     )
 
 
 def mixed() -> Report:
-    """Every outcome, every severity, several doors, problems, hostile names."""
+    """Every outcome, every severity, several doors, problems, a departure, hostile names."""
     waiver = Waiver(
         control="ZOA-601",
         subject="root:/usr/bin/gdb",
@@ -109,6 +112,7 @@ def mixed() -> Report:
         result("ZOA-701", "integrity", "high", "not-applicable"),
         result("ZOA-902", "measured-boot", "critical", "deferred"),
         problems=("the waiver of ZOA-102 for root:/x names no finding; remove it",),
+        departures=("ZOA-120 has allowed 443, not nothing",),
     )
 
 

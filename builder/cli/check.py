@@ -64,7 +64,7 @@ def command(
     """
     if explain is not None or list_controls:
         _only_text_or_json(ctx, output_format, report_files)
-    from policies.pack import read_packs  # noqa: PLC0415 -- for a fast --help
+    from policies.pack import CURRENT, read_packs  # noqa: PLC0415 -- for a fast --help
 
     if explain is not None:
         _explain(explain, [item.control for item in read_packs(packs).selection] if packs else [], output_format)
@@ -85,7 +85,7 @@ def command(
     from builder.release.check import find_image, read_facts  # noqa: PLC0415
     from builder.release.own_policy import told_by_release  # noqa: PLC0415
     from policies.engine import run  # noqa: PLC0415
-    from policies.policy import departures_of_packs  # noqa: PLC0415
+    from policies.policy import departures_from_included, settle  # noqa: PLC0415
     from policies.waiver import load as load_waivers  # noqa: PLC0415
 
     waivers = [waiver for path in waiver_files for waiver in load_waivers(path)]
@@ -100,10 +100,10 @@ def command(
         digest=None if disk is None or (output_format is CheckForm.TEXT and not report_files) else sha256_file(disk),
         bedplate=__version__,
         packs=asked.summaries,
+        departures=departures_from_included(settle(packs, CURRENT)) if packs else (),
     )
-    departures = departures_of_packs(packs) if packs else ()
-    write(report_files, lambda form: render(report, form, departures))
-    to_stdout(render(report, output_format, departures), nl=False)
+    write(report_files, lambda form: render(report, form))
+    to_stdout(render(report, output_format), nl=False)
     if not report.passed:
         if not packs and not waiver_files:
             to_stderr("".join(f"{one_line(line)}\n" for line in told_by_release(image, facts, asked, today)))

@@ -6,8 +6,6 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from policies.report import Report
 
 
@@ -21,14 +19,14 @@ class CheckForm(enum.StrEnum):
     HTML = "html"
 
 
-def render(report: Report, form: CheckForm, departures: Sequence[str] = ()) -> bytes:
-    """The report in one form; it ends with a line feed. Departures of the packs are in the text only."""
+def render(report: Report, form: CheckForm) -> bytes:
+    """The report in one form; it ends with a line feed."""
     # One presenter is needed at most times, and the one for HTML takes a while to load.
     match form:
         case CheckForm.TEXT:
             from policies.presenters.text import text  # noqa: PLC0415
 
-            return f"{text(report, departures)}\n".encode()
+            return f"{text(report)}\n".encode()
         case CheckForm.JSON:
             from msgspec import json  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ from builder.files import mapped, new_directory, read_bytes, write_atomically
 from builder.release.layout import MAX_RECORD_BYTES, POLICY
 from policies.engine import run
 from policies.errors import InvalidPolicyError
-from policies.policy import decode, encode, selection
+from policies.policy import decode, departures_from_included, encode, selection
 from policies.waiver import expired
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def judge(image: ImageFacts, policy: Policy, *, today: dt.date, stage: Stage) ->
         policy=hashlib.sha256(encode(policy)).hexdigest(),
         bedplate=__version__,
         packs=policy.summaries,
+        departures=departures_from_included(policy),
     )
 
 

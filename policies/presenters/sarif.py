@@ -212,6 +212,7 @@ def _properties(report: Report) -> Json:
         "digest": report.digest,
         "checkedOn": None if report.checked_on is None else report.checked_on.isoformat(),
         "packs": to_builtins(report.packs),
+        "departures": report.departures,
         "counts": count(report.results),
         "outcomes": {result.control: result.outcome for result in report.results},
     }

@@ -22,7 +22,7 @@ _OUTCOMES: Final = {"deferred": "deferred until the image is signed", "not-appli
 _QUIET: Final = frozenset({"passed", "not-applicable"})
 
 
-def text(report: Report, departures: Sequence[str] = ()) -> str:
+def text(report: Report) -> str:
     """Problems of the check, then by door what failed, was waived or deferred, the worst first, then the verdict.
 
     Before the verdict stands in which ways the packs that were asked for are laxer than the packs that they include.
@@ -38,9 +38,9 @@ def text(report: Report, departures: Sequence[str] = ()) -> str:
     skipped = [result.control for result in report.results if result.outcome == "not-applicable"]
     if skipped:
         lines += ["", *_wrapped(f"Not applicable: {' '.join(skipped)}", "", "  ")]
-    if departures:
+    if report.departures:
         lines += ["", "Departures from the packs that are included"]
-        lines += [line for sentence in departures for line in _wrapped(sentence, "  ", "    ")]
+        lines += [line for sentence in report.departures for line in _wrapped(sentence, "  ", "    ")]
     return "\n".join([*lines, *([""] if lines else []), verdict_line(report)]).removeprefix("\n")
 
 

@@ -93,6 +93,8 @@ def test_what_a_pack_allows_beyond_the_one_that_it_includes_is_told(root: Path, 
     pack.write_text("description: x\ninclude: [zero-operator-access]\ncontrols:\n  ZOA-120: {allowed: ['443']}\n")
     told = "Departures from the packs that are included\n  ZOA-120 has allowed 443, not nothing\n\n"
     assert told in invoke(root, "--pack", pack).stdout
+    document = json.loads(invoke(root, "--pack", pack, "--format", "json").stdout)
+    assert document["departures"] == ["ZOA-120 has allowed 443, not nothing"]
     assert "Departures" not in invoke(root, "--pack", "zero-operator-access").stdout
 
 

@@ -44,6 +44,11 @@ def test_the_policy_allows_this_style_and_this_script_by_their_digests_and_nothi
     assert [unescape(item) for item in policy] == [expected]
 
 
+def test_what_the_packs_allow_beyond_those_that_they_include_is_told() -> None:
+    assert "Departure ZOA-120 has allowed 443, not nothing" in words(mixed())
+    assert "Departure" not in words(good())
+
+
 def test_there_is_nothing_to_load_and_no_handler_or_style_in_an_attribute() -> None:
     markup = re.sub(r"<(style|script)>.*?</\1>", "", page(mixed()), flags=re.DOTALL)
     # Attributes are what is left of a tag; texts of the image are escaped and so never in one.
