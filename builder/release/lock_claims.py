@@ -1,8 +1,8 @@
-"""The claims of a release about its packages: the provenance against the lock that the release carries.
+"""The claims of a release about its inputs: the provenance against the lock and the mkosi tree that it carries.
 
 Of a locked build the provenance names just what the lock has for root, initrd and engine, with the same digests, and
-tools of which each is in the lock. A build without a lock says so, and then the release has none: which packages it may
-have nobody can tell.
+tools of which each is in the lock; the tree has the digest that it names. A build without a lock says so, and then the
+release has neither: which packages it may have nobody can tell.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from builder.definition.lock import ENGINE_PART, ImageLock, LockedPackage, Part, date_text, decode_lock
+from builder.definition.tree_archive import MAX_ARCHIVE_BYTES, tree_digest, unpack_tree
 from builder.errors import InvalidInputError
 from builder.files import read_bytes
 from builder.release.layout import LOCK, MAX_STATEMENTS_BYTES, TREE
@@ -60,6 +61,7 @@ class _Dependency(_Struct, frozen=True):
 
 
 class _Internal(_Struct, frozen=True):
+    mkosi_tree: _Reference
     lock: _Reference | None
 
 
@@ -79,7 +81,7 @@ class _Provenance(_Struct, frozen=True):
 
 
 def check_lock(directory: Path, signed: SignedStatements) -> Iterator[str]:
-    """Every problem with the packages that the provenance names, the first of many."""
+    """Every problem with the tree and the packages that the provenance names, the first of many."""
     problems = [*_problems(directory, signed)]
     yield from problems[:_MAX_LISTED]
     if len(problems) > _MAX_LISTED:
@@ -96,9 +98,11 @@ def _problems(directory: Path, signed: SignedStatements) -> Iterator[str]:
     if stated.internal_parameters.lock is None:
         yield from (f"{name}: the provenance says that there was no lock" for name in (LOCK, TREE) if name in files)
         return
-    if LOCK not in files:
-        yield f"{LOCK}: it is missing, and the provenance says that the image was built with a lock"
+    missing = [name for name in (LOCK, TREE) if name not in files]
+    if missing:
+        yield from (f"{name}: it is missing, and the provenance says that there was a lock" for name in missing)
         return
+    yield from _check_tree(directory, stated.internal_parameters.mkosi_tree.digest.sha256)
     try:
         data = read_bytes(directory / LOCK, what="lock", limit=MAX_STATEMENTS_BYTES)
         lock = decode_lock(data, LOCK)
@@ -110,6 +114,17 @@ def _problems(directory: Path, signed: SignedStatements) -> Iterator[str]:
         yield f"{LOCK}: its SHA-256 is {found}, the provenance says {expected}"
     yield from _check_identity(lock, signed.reference.image.name, stated.external_parameters)
     yield from _check_packages(lock, stated.resolved_dependencies)
+
+
+def _check_tree(directory: Path, stated: str) -> Iterator[str]:
+    """Whoever rebuilds takes the tree of the release, and this is the one of which the image was made."""
+    try:
+        found = tree_digest(unpack_tree(read_bytes(directory / TREE, what="mkosi tree", limit=MAX_ARCHIVE_BYTES), TREE))
+    except InvalidInputError as error:
+        yield str(error)
+        return
+    if found != stated:
+        yield f"{TREE}: its digest is {found}, the provenance says {stated}"
 
 
 def _check_identity(lock: ImageLock, image: str, stated: _External) -> Iterator[str]:

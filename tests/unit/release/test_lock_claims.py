@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
 from builder.definition.lock import ENGINE_PART, ImageLock, Part, encode_lock
+from builder.definition.render import RenderedFile, RenderedTree
+from builder.definition.tree_archive import pack_tree, tree_digest
 from builder.mkosi.manifest import InstalledPackage
 from builder.release.layout import LOCK, TREE
 from builder.release.lock_claims import check_lock
@@ -40,9 +43,15 @@ KERNEL = row(b"kernel", "linux", "6.12", parts=[Part.ROOT])
 MKOSI = row(b"mkosi", "mkosi", "25.3", parts=[Part.TOOLCHAIN])
 LLAMA = row(b"llama", "llama.cpp", "1", parts=[ENGINE_PART])
 PLAIN = lock(LIBC, TOOLS, KERNEL, MKOSI)
+RENDERED = RenderedTree({PurePosixPath("mkosi.conf"): RenderedFile(b"[Distribution]\n", executable=False)})
 WITH_ENGINE = replace(
     lock(LIBC, TOOLS, KERNEL, MKOSI, LLAMA), requested={**PLAIN.requested, ENGINE_PART: ("llama.cpp",)}
 )
+
+
+def inputs(of: ImageLock) -> dict[str, bytes]:
+    """The files with which a release can be built again."""
+    return {LOCK: encode_lock(of), TREE: pack_tree(RENDERED)}
 
 
 def installed(*packages: LockedPackage) -> tuple[InstalledPackage, ...]:
@@ -59,7 +68,7 @@ def record(of: ImageLock | None, engine: Sequence[LockedPackage] = ()) -> BuildR
         stem="node_1.0.0_x86-64",
         inputs="1" * 64,
         definition="2" * 64,
-        tree="3" * 64,
+        tree=tree_digest(RENDERED),
         source_date_epoch=1767225600,
         seed=PLAIN.seed,
         bedplate="0.1.0",
@@ -123,18 +132,18 @@ def another(uri: str, area: str, **members: object) -> Edit:
 
 
 def test_a_release_of_just_what_its_lock_has_is_accepted(check: Check) -> None:
-    assert check(record(PLAIN), {LOCK: encode_lock(PLAIN), TREE: b""}) == []
-    assert check(record(WITH_ENGINE, [LLAMA]), {LOCK: encode_lock(WITH_ENGINE), TREE: b""}) == []
+    assert check(record(PLAIN), inputs(PLAIN)) == []
+    assert check(record(WITH_ENGINE, [LLAMA]), inputs(WITH_ENGINE)) == []
 
 
 def test_a_tool_of_the_lock_need_not_have_been_there(check: Check) -> None:
     fewer = replace(record(PLAIN), toolchain_packages=(ToolPackage("mkosi", "25.3", "amd64"),))
-    assert check(fewer, {LOCK: encode_lock(PLAIN), TREE: b""}) == []
+    assert check(fewer, inputs(PLAIN)) == []
 
 
 def test_a_build_without_a_lock_says_so_and_has_none(check: Check) -> None:
     assert check(record(None), {}) == []
-    assert check(record(None), {LOCK: encode_lock(PLAIN), TREE: b""}) == [
+    assert check(record(None), inputs(PLAIN)) == [
         "image.lock: the provenance says that there was no lock",
         "mkosi-tree.tar: the provenance says that there was no lock",
     ]
@@ -205,20 +214,24 @@ def test_a_build_without_a_lock_says_so_and_has_none(check: Check) -> None:
             lambda stated: stated["internalParameters"]["lock"]["digest"].update(sha256=ZEROS),
             f"image.lock: its SHA-256 is {record(PLAIN).lock}, the provenance says {ZEROS}",
         ),
+        (
+            lambda stated: stated["internalParameters"]["mkosiTree"]["digest"].update(sha256=ZEROS),
+            f"mkosi-tree.tar: its digest is {record(PLAIN).tree}, the provenance says {ZEROS}",
+        ),
     ],
 )
 def test_what_the_lock_does_not_bear_out_is_told(check: Check, edit: Edit, problem: str) -> None:
-    assert check(record(PLAIN), {LOCK: encode_lock(PLAIN), TREE: b""}, edit) == [problem]
+    assert check(record(PLAIN), inputs(PLAIN), edit) == [problem]
 
 
 def test_a_toolchain_of_nothing_is_told(check: Check) -> None:
-    assert check(replace(record(PLAIN), toolchain_packages=()), {LOCK: encode_lock(PLAIN)}) == [
+    assert check(replace(record(PLAIN), toolchain_packages=()), inputs(PLAIN)) == [
         "provenance: it names no package of the toolchain"
     ]
 
 
 def test_an_engine_that_the_provenance_hides_is_told(check: Check) -> None:
-    assert check(record(WITH_ENGINE), {LOCK: encode_lock(WITH_ENGINE)}) == [
+    assert check(record(WITH_ENGINE), inputs(WITH_ENGINE)) == [
         f"provenance: it does not name {URL}llama.cpp@1?arch=amd64, which image.lock has for engine"
     ]
 
@@ -227,6 +240,7 @@ def test_an_engine_that_the_provenance_hides_is_told(check: Check) -> None:
     ("edit", "problem"),
     [
         (lambda stated: stated.pop("internalParameters"), "missing required field `internalParameters`"),
+        (lambda stated: stated["internalParameters"].pop("mkosiTree"), "missing required field `mkosiTree`"),
         (lambda stated: stated["internalParameters"].pop("lock"), "missing required field `lock`"),
         (lambda stated: stated["internalParameters"].update(lock={}), "missing required field `digest`"),
         (lambda stated: stated["internalParameters"].update(lock={"digest": {}}), "missing required field `sha256`"),
@@ -241,15 +255,22 @@ def test_an_engine_that_the_provenance_hides_is_told(check: Check) -> None:
 @pytest.mark.parametrize("with_lock", [True, False])
 def test_a_provenance_that_does_not_tell_is_refused(check: Check, edit: Edit, problem: str, *, with_lock: bool) -> None:
     built = record(PLAIN if with_lock else None)
-    (found,) = check(built, {LOCK: encode_lock(PLAIN)} if with_lock else {}, edit)
+    (found,) = check(built, inputs(PLAIN) if with_lock else {}, edit)
     assert found.startswith("provenance: ")
     assert problem in found
 
 
-def test_a_lock_that_is_not_there_is_told(check: Check) -> None:
-    assert check(record(PLAIN), {}) == [
-        "image.lock: it is missing, and the provenance says that the image was built with a lock"
-    ]
+@pytest.mark.parametrize("name", [LOCK, TREE])
+def test_an_input_that_is_not_there_is_told(check: Check, name: str) -> None:
+    files = inputs(PLAIN)
+    del files[name]
+    assert check(record(PLAIN), files) == [f"{name}: it is missing, and the provenance says that there was a lock"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", pack_tree(RENDERED) + b"\0"])
+def test_a_tree_that_is_none_is_told(check: Check, content: bytes) -> None:
+    (found,) = check(record(PLAIN), inputs(PLAIN) | {TREE: content})
+    assert found.startswith("mkosi-tree.tar is no archive of a mkosi tree")
 
 
 @pytest.mark.parametrize(
@@ -260,13 +281,13 @@ def test_a_lock_that_is_not_there_is_told(check: Check) -> None:
     ],
 )
 def test_a_lock_that_is_none_or_another_s_is_told(check: Check, content: bytes, problem: str) -> None:
-    found = check(record(PLAIN), {LOCK: content})
+    found = check(record(PLAIN), inputs(PLAIN) | {LOCK: content})
     assert any(line.startswith(problem) for line in found), found
 
 
 def test_of_many_problems_the_first_are_told(check: Check) -> None:
     packages = tuple(row(b"x", f"package{number}", "1") for number in range(30))
     other = lock(LIBC, TOOLS, KERNEL, MKOSI, *packages)
-    found = check(record(other), {LOCK: encode_lock(other)})
+    found = check(record(other), inputs(other))
     assert len(found) == 21
     assert found[-1] == "image.lock: 10 more problems"
