@@ -60,6 +60,10 @@ class ToolFailedError(BedplateError):
     """An external program ran and failed, or ran longer than it may."""
 
 
+class StoppedError(ToolFailedError):
+    """An external program was stopped because nobody needs any more what it makes."""
+
+
 class ToolMissingError(BedplateError):
     """An external program is not there, or too old."""
 

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final, Protocol, cast
 
-from builder.errors import ToolFailedError
+from builder.errors import StoppedError, ToolFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,10 +103,12 @@ def drain(
     ended: Callable[[], bool],
     deadline: float,
     program: str,
+    stopped: Callable[[], bool] | None = None,
 ) -> None:
     """Hand on what the pipes give, and write ``feed`` to its pipe, until all of them are closed.
 
-    ``ended`` tells whether the process has. Raises TimeoutError at ``deadline`` (by the monotonic clock), and
+    ``ended`` tells whether the process has. Raises TimeoutError at ``deadline`` (by the monotonic clock), StoppedError
+    within a moment after ``stopped`` says so, and
     ToolFailedError if the process has ended while another one keeps a pipe open: what that one would still write is
     missing then, and it may never come.
     """
@@ -122,6 +124,8 @@ def drain(
             now = time.monotonic()
             if now >= deadline:
                 raise TimeoutError
+            if stopped is not None and stopped():
+                raise StoppedError(f"{program} was stopped")
             if orphaned_at is None and ended():
                 orphaned_at = now + _ORPHAN_GRACE_SECONDS
             if orphaned_at is not None and now >= orphaned_at:

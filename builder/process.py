@@ -98,11 +98,13 @@ def run_logged(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> float:
     """Run a long command, append all that it prints to ``log`` and return the seconds it took.
 
     Output and error output are one stream, as a person would have seen it; ``on_line`` is called with each line.
-    Raises ToolMissingError, or ToolFailedError with the last lines and the log's path.
+    Raises ToolMissingError, StoppedError once ``stopped`` says so, or ToolFailedError with the last lines and the log's
+    path.
     """
     started = time.monotonic()
     hint = f"the full log is {log}"
@@ -111,7 +113,7 @@ def run_logged(
         lines = LineCopy(sink, on_line)
         try:
             with spawn(argv, env=env, cwd=cwd, stderr=subprocess.STDOUT) as process:
-                _drain(process, (lines,), None, deadline=started + timeout)
+                _drain(process, (lines,), None, deadline=started + timeout, stopped=stopped)
         except TimeoutError:
             failure = f"did not finish within {timeout:g} seconds"
             raise ToolFailedError(f"{program(argv)} {failure}{_text(lines.last)}", hint=hint) from None
@@ -217,7 +219,14 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _drain(process: subprocess.Popen[bytes], sinks: Sequence[Sink], stdin: bytes | None, *, deadline: float) -> None:
+def _drain(
+    process: subprocess.Popen[bytes],
+    sinks: Sequence[Sink],
+    stdin: bytes | None,
+    *,
+    deadline: float,
+    stopped: Callable[[], bool] | None = None,
+) -> None:
     """Serve the pipes and wait for the end. Raises TimeoutError at ``deadline`` (by the monotonic clock)."""
     pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
     feed = None if stdin is None or process.stdin is None else (process.stdin, stdin)
@@ -227,6 +236,7 @@ def _drain(process: subprocess.Popen[bytes], sinks: Sequence[Sink], stdin: bytes
         ended=lambda: process.poll() is not None,
         deadline=deadline,
         program=str(process.args[0]) if isinstance(process.args, list) else "the process",
+        stopped=stopped,
     )
     try:
         process.wait(max(0.0, deadline - time.monotonic()))

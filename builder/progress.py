@@ -22,7 +22,7 @@ class Stage(Protocol):
 
 
 class Reporter(Protocol):
-    """Who is told. Stages may be opened inside each other, and are closed in the opposite order."""
+    """Who is told. Stages may be opened inside each other, and side by side in several threads."""
 
     def stage(self, name: str) -> AbstractContextManager[Stage]:
         """A block of work called ``name`` ("make the toolchain tree"); it failed if an exception leaves the block."""

@@ -65,7 +65,7 @@ def run(command: Sequence[str], seconds: float) -> str:
 def build(tree: Toolchain, folder: Path, *, source: Path = SOURCE) -> Path:
     """The program, as the image's build makes it."""
     program = folder / source.name
-    options = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
+    options = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags=-s -w -buildid=")
     run(go(tree, "build", *options, "-o", str(program), ".", source=source, writable=[folder]), 600)
     return program
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -64,6 +65,12 @@ def make_reporter(mode: Mode) -> Reporter:
     return PlainReporter(sys.stderr)
 
 
+def _write_line(stream: IO[str], text: str) -> None:
+    """In one piece, since other threads write, too."""
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 @dataclass(frozen=True, slots=True)
 class PlainReporter:
     """One line when a stage begins and one when it ends. What the tools print is in their logs."""
@@ -84,7 +91,7 @@ class PlainReporter:
         self._print(f"{name} done in {self.clock() - started:.1f} s")
 
     def _print(self, text: str) -> None:
-        print(printable(text), file=self.stream, flush=True)
+        _write_line(self.stream, printable(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class JsonReporter:
         """One event."""
         import json  # noqa: PLC0415 -- only this mode needs it
 
-        print(json.dumps(event), file=self.stream, flush=True)
+        _write_line(self.stream, json.dumps(event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,7 @@ class _LiveStage:
 
 @dataclass(slots=True)
 class LiveReporter:
-    """A single status line at the bottom: the innermost stage, its seconds and its tool's last line.
+    """A single status line at the bottom: the last stage that began, its seconds and its tool's last line.
 
     Finished stages leave a line above it.
     """
@@ -145,47 +152,51 @@ class LiveReporter:
     clock: Clock = time.monotonic
     _running: list[_LiveStage] = field(default_factory=list)
     _live: Live | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """See Reporter."""
         stage = _LiveStage(printable(name), self.clock())
-        self._running.append(stage)
         outcome = "failed after"
+        self._begin(stage)
         try:
-            with self._status_line():
-                try:
-                    yield stage
-                    outcome = "done in"
-                finally:
-                    seconds = self.clock() - stage.started
-                    self.console.print(f"{stage.name} {outcome} {seconds:.1f} s", markup=False, highlight=False)
+            yield stage
+            outcome = "done in"
         finally:
-            self._running.remove(stage)
+            seconds = self.clock() - stage.started
+            self.console.print(f"{stage.name} {outcome} {seconds:.1f} s", markup=False, highlight=False)
+            self._end(stage)
 
-    @contextlib.contextmanager
-    def _status_line(self) -> Iterator[None]:
-        """The status line, for as long as the outermost stage runs."""
-        if self._live is not None:
-            yield
-            return
+    def _begin(self, stage: _LiveStage) -> None:
+        """The first of the stages that run brings the status line up."""
         from rich.live import Live  # noqa: PLC0415
 
-        # transient: the line is taken away at the end, so that what stays is only what was finished.
-        self._live = Live(
-            console=self.console, refresh_per_second=_REFRESH_PER_SECOND, transient=True, get_renderable=self._render
-        )
-        try:
-            with self._live:
-                yield
-        finally:
-            self._live = None
+        with self._lock:
+            self._running.append(stage)
+            if self._live is None:
+                # transient: the line is taken away at the end, so that what stays is only what was finished.
+                self._live = Live(
+                    console=self.console,
+                    refresh_per_second=_REFRESH_PER_SECOND,
+                    transient=True,
+                    get_renderable=self._render,
+                )
+                self._live.start()
+
+    def _end(self, stage: _LiveStage) -> None:
+        """The last of them takes it away."""
+        with self._lock:
+            self._running.remove(stage)
+            if not self._running and self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def _render(self) -> Text:
         from rich.text import Text  # noqa: PLC0415
 
-        if not self._running:
+        stage = next(reversed(tuple(self._running)), None)
+        if stage is None:
             return Text("")
-        stage = self._running[-1]
         line = f"{stage.name} {self.clock() - stage.started:.0f} s"
         return Text(f"{line}  {stage.last}" if stage.last else line, no_wrap=True, overflow="ellipsis")

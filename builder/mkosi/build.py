@@ -200,11 +200,12 @@ def run_mkosi(
     log: Path,
     timeout: float,
     on_line: Callable[[str], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> float:
     """Let mkosi build what is in the workspace's tree; the seconds it took.
 
     Raises ToolFailedError with mkosi's last lines and the log's path if mkosi fails, runs longer than ``timeout``
-    seconds or ignores a setting.
+    seconds or ignores a setting, and StoppedError once ``stopped`` says so.
     """
     unknown: list[str] = []
 
@@ -222,6 +223,7 @@ def run_mkosi(
             env=mkosi_environment(toolchain),
             cwd=workspace.tree,
             on_line=watch,
+            stopped=stopped,
         )
     if unknown:
         raise ToolFailedError(f"a tool ignored a setting: {unknown[0].strip()}", hint=f"the full log is {log}")

@@ -24,7 +24,7 @@ from builder.mkosi.manifest import InstalledPackage  # noqa: TC001 -- msgspec re
 from builder.mkosi.scratch import SCRATCH_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -65,9 +65,16 @@ class LayerStore:
 
     directory: Path
 
-    def building(self, inputs: Inputs) -> AbstractContextManager[None]:
-        """A lock for whoever makes the layer of these inputs, so that a second build waits and takes it."""
-        return locked(self.directory / f".lock-{key_of(inputs)[:2]}")
+    @contextlib.contextmanager
+    def building(self, layers: Iterable[Inputs]) -> Iterator[None]:
+        """Hold the locks of whoever makes the layers of these inputs, so that a second build waits and takes them.
+
+        All builds lock in the same order, so that none waits for one that waits for it.
+        """
+        with contextlib.ExitStack() as held:
+            for prefix in sorted({key_of(inputs)[:2] for inputs in layers}):
+                held.enter_context(locked(self.directory / f".lock-{prefix}"))
+            yield
 
     def take(
         self, layer: Layer, inputs: Inputs, output: Path, packages: Collection[InstalledPackage]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from builder.vault.supply import Supply
 
 
-# Of 71 MB of packages a build made 0.3 GiB at most; the rest is for packages that are packed better.
+# Of 108 MB of packages a build on two processors made 0.6 GiB at most; the rest is for packages that are packed better.
 _SCRATCH_BYTES: Final = 512 << 20
 _SCRATCH_FACTOR: Final = 8
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder import process
-from builder.errors import ToolFailedError, ToolMissingError
+from builder.errors import StoppedError, ToolFailedError, ToolMissingError
 
 PYTHON = sys.executable
 
@@ -186,6 +186,19 @@ def test_a_logged_command_that_fails_tells_its_last_lines_and_its_log(tmp_path: 
     with pytest.raises(ToolFailedError, match="sh failed with exit status 7:\nno space") as caught:
         process.run_logged(["sh", "-c", "echo no space; exit 7"], timeout=20, log=log)
     assert caught.value.hint == f"the full log is {log}"
+
+
+def test_a_logged_command_that_nobody_needs_any_more_is_stopped(tmp_path: Path) -> None:
+    told: list[int] = []
+    with pytest.raises(StoppedError, match="sh was stopped"):
+        process.run_logged(
+            ["sh", "-c", "echo $$; exec sleep 600"],
+            timeout=600,
+            log=tmp_path / "log",
+            on_line=lambda line: told.append(int(line)),
+            stopped=lambda: bool(told),
+        )
+    assert not is_running(told[0])
 
 
 def test_a_logged_command_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

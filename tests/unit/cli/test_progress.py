@@ -92,6 +92,19 @@ def test_a_live_reporter_leaves_a_line_for_each_stage_and_can_be_used_again() ->
     assert "\x1b[2J" not in stream.getvalue()
 
 
+def test_stages_side_by_side_share_the_status_line() -> None:
+    stream = io.StringIO()
+    reporter = LiveReporter(Console(file=stream, force_terminal=True, width=60))
+    first, second = reporter.stage("layer base"), reporter.stage("layer engine")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert reporter._render().plain.startswith("layer engine ")
+    second.__exit__(None, None, None)
+    assert reporter._render().plain == ""
+    assert stream.getvalue().count("layer base done in") == stream.getvalue().count("layer engine done in") == 1
+
+
 @pytest.mark.parametrize(
     ("mode", "kind"), [(Mode.QUIET, Silent), (Mode.JSON, JsonReporter), (Mode.PLAIN, PlainReporter)]
 )

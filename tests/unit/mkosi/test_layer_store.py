@@ -182,9 +182,9 @@ def _made(tmp_path: Path, name: str) -> bool:
 def test_a_second_builder_waits_for_the_first_and_takes_its_layer(store: LayerStore, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom builder.mkosi.layer_store import LayerStore\n"
-        f"with LayerStore(Path(sys.argv[1])).building({INPUTS!r}):\n    print('mine', flush=True)\n"
+        f"with LayerStore(Path(sys.argv[1])).building([{INPUTS!r}]):\n    print('mine', flush=True)\n"
     )
-    with store.building(INPUTS):
+    with store.building([INPUTS]):
         child = subprocess.Popen([sys.executable, "-c", code, str(store.directory)], stdout=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(1.5)
