@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from builder import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CHUNK: Final = 1 << 20
 # For each answer of the network; and for the head of an answer as a whole.
@@ -42,6 +42,7 @@ class Downloads:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._running: set[_Line] = set()
+        self._addresses = _Addresses()
 
     def pause(self, seconds: float) -> bool:
         """Wait, and tell whether all was stopped."""
@@ -56,7 +57,7 @@ class Downloads:
 
     def read(self, url: str) -> Iterator[bytes]:
         """The file at an http or https URL in pieces. Raises UnreadableError."""
-        line = _Line()
+        line = _Line(self._addresses)
         with self._lock:
             self._running.add(line)
         try:
@@ -113,12 +114,37 @@ def _no_answer() -> UnreadableError:
     return UnreadableError(f"no answer came in {_TIMEOUT_SECONDS:.0f} seconds", is_final=True)
 
 
+class _Addresses:
+    """The addresses of servers. Hundreds of files come from one server, and to ask for its name may take seconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, host: str, port: int) -> tuple[str, ...]:
+        """At least one, the best first. Raises OSError."""
+        with self._lock:
+            if (host, port) not in self._known:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                self._known[host, port] = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+            return self._known[host, port]
+
+
 class _Line:
     """The connections of one download, of which redirections make several."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: _Addresses) -> None:
         self.is_cut = False
+        self._addresses = addresses
         self._sockets: list[socket.socket] = []
+
+    def connect(self, host: str, port: int, connect: Callable[[str], None]) -> None:
+        """Call ``connect`` with the addresses of a server until it connects. Raises OSError."""
+        *others, last = self._addresses.of(host, port)
+        for address in others:
+            with contextlib.suppress(OSError):
+                return connect(address)
+        return connect(last)
 
     def add(self, connection: socket.socket) -> None:
         """Take in a connection that was just made."""
@@ -150,21 +176,38 @@ def _opener(line: _Line) -> urllib.request.OpenerDirector:
     return opener
 
 
-def _plain(line: _Line) -> urllib.request.HTTPHandler:
+def _connection(line: _Line) -> type[http.client.HTTPConnection]:
     class Connection(http.client.HTTPConnection):
         def connect(self) -> None:
-            super().connect()
+            name = self.host
+            try:
+                line.connect(name, self.port, self._connect_to)
+            finally:
+                self.host = name
             line.add(self.sock)
+
+        def _connect_to(self, address: str) -> None:
+            self.host = address
+            super().connect()
+
+    return Connection
+
+
+def _plain(line: _Line) -> urllib.request.HTTPHandler:
+    connection = _connection(line)
 
     class Handler(urllib.request.HTTPHandler):
         def http_open(self, request: urllib.request.Request) -> Any:
-            return self.do_open(Connection, request)
+            return self.do_open(connection, request)
 
     return Handler()
 
 
 def _encrypted(line: _Line) -> urllib.request.HTTPSHandler:
-    class Connection(http.client.HTTPSConnection):
+    base: Any = _connection(line)
+
+    # HTTPSConnection connects as ``base`` does, then asks for the certificate of the server's name.
+    class Connection(http.client.HTTPSConnection, base):  # type: ignore[misc]
         def connect(self) -> None:
             super().connect()
             line.add(self.sock)

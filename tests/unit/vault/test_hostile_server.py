@@ -7,6 +7,7 @@ import http.server
 import ipaddress
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -216,7 +217,10 @@ def test_a_signal_ends_a_download_that_drips_or_is_silent(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def certificate(directory: Path) -> Path:
+ADDRESS = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+
+
+def certificate(directory: Path, name_of_server: x509.GeneralName = ADDRESS) -> Path:
     """A certificate of this machine with its key, in one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -229,7 +233,7 @@ def certificate(directory: Path) -> Path:
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([name_of_server]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -257,3 +261,47 @@ def test_an_encrypted_server_is_read_if_its_certificate_is_trusted(
             return
         with pytest.raises(ToolFailedError, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
             fetch(Vault(tmp_path / "vault"), [row(HELLO)], [source])
+
+
+@pytest.mark.parametrize(("certified", "accepted"), [(x509.DNSName("localhost"), True), (ADDRESS, False)])
+def test_a_certificate_must_be_of_the_name_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certified: x509.GeneralName, *, accepted: bool
+) -> None:
+    """The connection is to an address that was looked up before, which certificates of others may name."""
+    monkeypatch.setattr(fetching, "_PAUSE_SECONDS", 0.0)
+    pem = certificate(tmp_path, certified)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with server(give, context) as url:
+        source = Source(url.replace("http://127.0.0.1", "https://localhost"))
+        if accepted:
+            assert fetch(Vault(tmp_path / "vault"), [row(HELLO)], [source]) == 1
+            return
+        with pytest.raises(ToolFailedError, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
+            fetch(Vault(tmp_path / "vault"), [row(HELLO)], [source])
+
+
+def test_a_server_is_looked_up_once_and_each_of_its_addresses_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    hosts: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def two_addresses(host: str, port: int, *args: int, **options: int) -> list[Any]:
+        if host != "archive.test":
+            return look_up(host, port, *args, **options)
+        asked.append(host)
+        return [*look_up("127.0.0.2", port, *args, **options), *look_up("127.0.0.1", port, *args, **options)]
+
+    def noted(handler: http.server.BaseHTTPRequestHandler) -> None:
+        hosts.append(handler.headers["Host"].partition(":")[0])
+        give(handler)
+
+    monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
+    with server(noted) as url:
+        source = Source(url.replace("127.0.0.1", "archive.test"))
+        assert fetch(Vault(tmp_path / "vault"), [row(HELLO), row(HELLO)], [source]) == 2
+    assert asked == ["archive.test"]
+    assert hosts == ["archive.test", "archive.test"]
