@@ -61,6 +61,11 @@ _OF_SYSTEMD: Final = re.compile(
     r"systemctl|udevadm|journalctl|networkctl|kmod|modprobe"
     r"|systemd(?!-(?:run|cat|inhibit|notify|nspawn|vmspawn|socket-activate|stdio-bridge|executor)$)(?:-[a-z0-9-]+)?"
 )
+# What decides which file is at the path of a program, or where a name without a path is looked for (systemd.exec(5)).
+_OTHER_PROGRAMS: Final = words(
+    "RootDirectory RootImage RootMStack BindPaths BindReadOnlyPaths ExecSearchPath MountImages ExtensionImages "
+    "ExtensionDirectories"
+)
 # Debian's udevd runs programs of other architectures.
 _OF_DEBIAN: Final = ("systemd-udevd.service:SystemCallArchitectures",)
 _ENGINE: Final = "/usr/lib/bedplate/engine"
@@ -78,7 +83,9 @@ _ENGINE: Final = "/usr/lib/bedplate/engine"
 )
 def services_are_confined(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: each unit of root and initrd that is not masked and runs a program that is not systemd's own or
-    modprobe, drop-ins included, runs as a user that is not root (DynamicUser= or User=); states NoNewPrivileges=,
+    modprobe, or one that need not be it because the unit has RootDirectory=, RootImage=, RootMStack=, BindPaths=,
+    BindReadOnlyPaths=, ExecSearchPath=, MountImages=, ExtensionImages= or ExtensionDirectories=, drop-ins included,
+    runs as a user that is not root (DynamicUser= or User=); states NoNewPrivileges=,
     PrivateDevices=, PrivateNetwork=, ProtectSystem=strict, ProtectHome=, ProtectProc=, ProtectKernelTunables=,
     ProtectKernelModules=, ProtectKernelLogs=, ProtectClock=, ProtectHostname=, ProtectControlGroups=,
     RestrictNamespaces=, RestrictSUIDSGID=, LockPersonality=, MemoryDenyWriteExecute=, SystemCallArchitectures=native;
@@ -93,12 +100,13 @@ def services_are_confined(facts: Facts, parameters: Parameters) -> Iterator[Find
 
     Fix: state the limits in the unit, remove the drop-in, or list what the service cannot work with in the pack.
 
-    Known limits: programs of systemd go by name and directory; how far ReadWritePaths=, DeviceAllow= and BindPaths=
+    Known limits: programs of systemd go by name and directory, those of a unit with another root or with binds never;
+    how far ReadWritePaths=, DeviceAllow= and BindPaths=
     open the sandbox is not judged.
     """
     for area in facts.areas:
         for unit in area.systemd.units:
-            if all(_is_of_systemd(program.path) for program in unit.programs):
+            if not _has_other_programs(unit) and all(_is_of_systemd(program.path) for program in unit.programs):
                 continue
             for key, value, place in _lacks(unit):
                 if f"{unit.name}:{key}" not in parameters["allowed"]:
@@ -184,6 +192,11 @@ def no_limit_is_taken_back(facts: Facts, parameters: Parameters) -> Iterator[Fin
 def _names(area: Area, word: str, tree: str) -> bool:
     """Whether a word of a command has a path in a tree in it, or is one that leads there."""
     return f"{tree}/" in word or f"{area.real(word)}/".startswith(f"{tree}/")
+
+
+def _has_other_programs(unit: Unit) -> bool:
+    """Whether a unit runs something, and a path in it need not lead to what the image has there."""
+    return bool(unit.programs) and any(setting.key in _OTHER_PROGRAMS for setting in unit.settings)
 
 
 def _is_of_systemd(program: str) -> bool:

@@ -198,6 +198,42 @@ CASES = (
         )
     ),
     good("ZOA-744", root={f"{_UNITS}/a.service": "[Service]\nType=oneshot\n"}),
+    # A path of systemd's that leads to another program.
+    *(
+        bad(
+            "ZOA-744",
+            *(f"root:a.service:{key}" for key in _SAFE),
+            root={f"{_UNITS}/a.service": f"[Service]\nExecStart=/usr/lib/systemd/systemd-udevd\n{text}\n"},
+        )
+        for text in (
+            "RootDirectory=/usr/lib/tree",
+            "RootImage=/usr/lib/tree.raw",
+            "RootMStack=/usr/lib/tree.mstack",
+            "BindPaths=/usr/bin/work:/usr/lib/systemd/systemd-udevd",
+            "BindReadOnlyPaths=/usr/bin/work:/usr/lib/systemd/systemd-udevd",
+            "ExecSearchPath=/usr/lib/tree/bin",
+            "MountImages=/usr/lib/tree.raw:/usr/lib/systemd",
+            "ExtensionImages=/usr/lib/tree.raw",
+            "ExtensionDirectories=/usr/lib/tree",
+        )
+    ),
+    bad(
+        "ZOA-744",
+        *(f"initrd:systemd-udevd.service:{key}" for key in _SAFE),
+        initrd={
+            f"{_UNITS}/systemd-udevd.service": "[Service]\nExecStart=systemd-udevd\n",
+            f"{_UNITS}/service.d/x.conf": "[Service]\nExecSearchPath=/usr/lib/tree/bin\n",
+        },
+    ),
+    good("ZOA-744", root=_unit("/usr/lib/systemd/systemd-udevd", RootDirectory="/usr/lib/tree")),
+    good("ZOA-744", root={f"{_UNITS}/a.service": "[Service]\nType=oneshot\nBindPaths=/usr/lib/a:/usr/lib/b\n"}),
+    good(
+        "ZOA-744",
+        root={
+            f"{_UNITS}/a.service": "[Service]\nExecStart=/usr/lib/systemd/systemd-udevd\nTemporaryFileSystem=/run/a\n"
+            "BindPaths=/usr/lib/a:/usr/lib/b\nBindPaths=\n",
+        },
+    ),
     # Trees with a root of their own.
     bad("ZOA-745", "root:/usr/lib/bedplate/engine", root={_TREE: program()}),
     bad(
