@@ -38,7 +38,9 @@ _ENLARGE: Final = ("systemd-repart.service", "systemd-growfs-root.service")
 )
 def safe_mount_options(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: every mount unit that is not masked and every line of fstab, in root and initrd, has the option
-    "ro" or all of nosuid, nodev and noexec, and no later option takes them back.
+    "ro" or all of nosuid, nodev and noexec, and no later option takes them back, also not one with a value, such as
+    exec=recursive. They do not count with a value of their own (ro=vfs), nor where an option of the mount has a quote,
+    a backslash or a specifier that is not known from the image.
 
     Why it matters: in a directory that can be written and executed an intruder keeps programs that were never
     measured; nodev and nosuid keep away devices and rights.

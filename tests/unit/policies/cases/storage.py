@@ -35,6 +35,28 @@ CASES = (
     bad("ZOA-707", "root:tmp.mount", root=_tmp("nodev,noexec")),
     bad("ZOA-707", "root:tmp.mount", root=_tmp(f"{_SAFE},exec")),
     bad("ZOA-707", "root:tmp.mount", root=_tmp("ro,rw")),
+    *(
+        bad("ZOA-707", "root:tmp.mount", root=_tmp(options))
+        for options in (
+            f"{_SAFE},exec=recursive",
+            f"{_SAFE},suid=recursive",
+            f"{_SAFE},dev=recursive",
+            "ro,rw=recursive",
+            "ro,rw=vfs",
+            "ro=vfs",
+            "nosuid=recursive,nodev,noexec",
+            f"{_SAFE},%B",
+            f"{_SAFE},size=%B",
+            'nodev,noexec,context="a,nosuid,b"',
+            "nodev,noexec,context='a,nosuid,b'",
+            "nodev,noexec,context=a\\,nosuid",
+            "ro,%m",
+        )
+    ),
+    good("ZOA-707", root=_tmp(f"exec=recursive,suid=recursive,{_SAFE},size=50%%"), initrd=_tmp("rw=recursive,ro")),
+    good("ZOA-707", root={"etc/fstab": f"tmpfs /data tmpfs size=50%,{_SAFE}\n"}),
+    bad("ZOA-707", "root:/etc/fstab:/data", root={"etc/fstab": f'tmpfs /data tmpfs context="a,{_SAFE},b"\n'}),
+    bad("ZOA-708", "root:tmp.mount", root=_tmp("ro,rw=recursive", "ext4", "/dev/vdb")),
     bad("ZOA-707", "root:/etc/fstab:/data", root={"etc/fstab": "tmpfs /data tmpfs\n"}),
     bad(
         "ZOA-707",
