@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Facts
+    from policies.facts import Facts, Mount
     from policies.finding import Finding
 
 _LOCKED: Final = ("integrity", "confidentiality")
@@ -36,6 +37,17 @@ _HIBERNATING: Final = frozenset(
     }
 )  # fmt: skip
 _KERNEL_VIEWS: Final = frozenset({"debugfs", "tracefs"})
+# systemd src/shared/mount-setup.c and its mount units: where the kernel's other file systems belong, and controls look
+# for what is written into them. One mounted elsewhere is the same once more.
+_STANDARD_POINTS: Final = {
+    "proc": "/proc", "sysfs": "/sys", "devtmpfs": "/dev", "devpts": "/dev/pts", "cgroup2": "/sys/fs/cgroup",
+    "securityfs": "/sys/kernel/security", "configfs": "/sys/kernel/config", "bpf": "/sys/fs/bpf",
+    "binfmt_misc": "/proc/sys/fs/binfmt_misc", "efivarfs": "/sys/firmware/efi/efivars", "pstore": "/sys/fs/pstore",
+    "fusectl": "/sys/fs/fuse/connections", "mqueue": "/dev/mqueue",
+}  # fmt: skip
+# Of version 1, each controller has its own below this.
+_CONTROLLERS: Final = "/sys/fs/cgroup/"
+_TYPES: Final = re.compile(r"[\w.-]*")
 _MODULE_PLACES: Final = ("extra", "updates", "weak-updates", "dkms", "extramodules", "misc")
 # Documentation/admin-guide/kernel-parameters.txt and hw-vuln/.
 _MITIGATIONS: Final[dict[str, frozenset[str] | None]] = {
@@ -202,15 +214,18 @@ def no_hibernation(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     "ZOA-716",
     door=Door.INTEGRITY,
     severity=Severity.MEDIUM,
-    title="No view into the kernel is mounted",
+    title="No view into the kernel is mounted for debugging or a second time",
     references=("NIST SP 800-53 CM-7",),
 )
 def no_kernel_views(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd have no mount unit, drop-in or line of fstab, masked ones aside, for debugfs or
-    tracefs.
+    tracefs; none for proc, sysfs, devtmpfs, devpts, cgroup, cgroup2, securityfs, configfs, bpf, binfmt_misc, efivarfs,
+    pstore, fusectl or mqueue but where systemd has them; none whose type is a list or has a specifier that is not known
+    from the image; and none with the option release_agent=.
 
     Why it matters: debugfs has no rules about what drivers put there, and tracefs shows what every process does; under
-    lockdown=integrity both remain in part.
+    lockdown=integrity both remain in part. A second /proc is one that no control looks for in tmpfiles.d, and a release
+    agent is a program that the kernel starts.
 
     Example: systemd's own sys-kernel-debug.mount, which sysinit.target wants.
 
@@ -220,9 +235,9 @@ def no_kernel_views(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """
     for area in facts.areas:
         for mount in area.configuration.mounts:
-            if mount.type in _KERNEL_VIEWS or mount.where.startswith("/sys/kernel/debug"):
+            if _is_kernel_view(mount):
                 name = mount.unit or f"{mount.origin.path}:{mount.where}"
-                value = f"{mount.type} on {mount.where}"
+                value = f"{mount.type} on {mount.where} ({','.join(mount.options) or 'defaults'})"
                 yield about_name(area, name, f"mounts {mount.type} on {mount.where}", (mount.origin, value))
 
 
@@ -313,6 +328,16 @@ def iommu_is_on(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     Known limits: that an IOMMU is there and on is not asked for: most cloud machines have none.
     """
     yield from refused_arguments(facts, _IOMMU_OFF, "lets devices reach memory past the IOMMU")
+
+
+def _is_kernel_view(mount: Mount) -> bool:
+    """Whether a mount is one of debugfs or tracefs, or a second one of what the kernel shows, or makes it a second."""
+    kind = mount.type or ""
+    if kind in _KERNEL_VIEWS or mount.where.startswith("/sys/kernel/debug") or not _TYPES.fullmatch(kind):
+        return True
+    is_second = mount.where != _STANDARD_POINTS.get(kind, mount.where)
+    is_controller = kind == "cgroup" and not mount.where.startswith(_CONTROLLERS)
+    return is_second or is_controller or any("release_agent" in option for option in mount.options)
 
 
 CONTROLS = (

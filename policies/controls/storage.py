@@ -23,6 +23,8 @@ _ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _ON_CORRUPTION: Final = frozenset({"panic-on-corruption", "restart-on-corruption"})
 # A block that was right once is not looked at again; one that is wrong is passed on.
 _TOLERANT: Final = frozenset({"ignore-corruption", "check-at-most-once"})
+# With these mount(2) takes the source for a block device; to others it is a name, which whoever shares it chooses.
+_OF_BLOCKS: Final = frozenset({None, "auto", "erofs", "squashfs", "ext4", "xfs", "btrfs", "iso9660", "vfat"})
 _READ_ONLY: Final = frozenset({"erofs", "squashfs", "iso9660", "cramfs"})
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
 _MAKES_OR_GROWS: Final = ("x-systemd.makefs", "x-systemd.growfs", "x-systemd.pcrfs")
@@ -103,7 +105,8 @@ def no_persistent_storage(facts: Facts, parameters: Parameters) -> Iterator[Find
 )
 def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the source of every mount unit that is not masked and of every line of fstab whose type does not
-    live in memory is /dev/mapper/NAME, and a unit of the same area opens NAME with `systemd-veritysetup attach`, a
+    live in memory is /dev/mapper/NAME, its type is open or one of those that read a block device (erofs, squashfs,
+    ext4, xfs, btrfs, iso9660, vfat), and a unit of the same area opens NAME with `systemd-veritysetup attach`, a
     SHA-256 root hash that is written out, and panic-on-corruption or restart-on-corruption. Or the parameter
     "unverified" names the source.
 
@@ -120,7 +123,8 @@ def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     for area in facts.areas:
         verified = {f"/dev/mapper/{name}" for name in _verified_volumes(area)}
         for mount in area.configuration.mounts:
-            if is_in_memory(mount) or mount.type == "swap" or mount.what in {*verified, *parameters["unverified"]}:
+            is_verified = mount.what in verified and mount.type in _OF_BLOCKS
+            if is_in_memory(mount) or mount.type == "swap" or is_verified or mount.what in parameters["unverified"]:
                 continue
             yield about_mount(area, mount, f"is mounted from {mount.what}, which no root hash in the image vouches for")
 

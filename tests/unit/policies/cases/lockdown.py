@@ -78,6 +78,63 @@ CASES = (
             "etc/fstab": "configfs /sys/kernel/config configfs\n",
         },
     ),
+    # A second view of the kernel, where no control looks for what is written into it.
+    *(
+        bad("ZOA-716", "root:/etc/fstab:/run/p", root={"etc/fstab": f"a /run/p {kind} nosuid,nodev,noexec\n"})
+        for kind in (
+            "proc",
+            "sysfs",
+            "devtmpfs",
+            "devpts",
+            "cgroup",
+            "cgroup2",
+            "securityfs",
+            "configfs",
+            "bpf",
+            "binfmt_misc",
+            "efivarfs",
+            "pstore",
+            "fusectl",
+            "mqueue",
+            "proc,ext4",
+            "noext4,proc",
+        )
+    ),
+    bad(
+        "ZOA-716",
+        "initrd:run-p.mount",
+        "initrd:run-q.mount",
+        initrd={
+            f"{_LIB}/run-p.mount": "[Mount]\nWhat=proc\nType=proc\n",
+            f"{_LIB}/run-q.mount": "[Mount]\nWhat=proc\nType=%m\n",
+        },
+    ),
+    *(
+        bad("ZOA-716", "root:/etc/fstab:/sys/fs/cgroup/a", root={"etc/fstab": f"a /sys/fs/cgroup/a cgroup {options}\n"})
+        for options in ("name=a,release_agent=/run/x", '"release_agent=/run/x"')
+    ),
+    *(
+        good("ZOA-716", root={"etc/fstab": f"a {where} {kind} nosuid,nodev,noexec\n"})
+        for kind, where in (
+            ("proc", "/proc"),
+            ("sysfs", "/sys"),
+            ("devtmpfs", "/dev"),
+            ("devpts", "/dev/pts"),
+            ("cgroup2", "/sys/fs/cgroup"),
+            ("cgroup", "/sys/fs/cgroup/a"),
+            ("securityfs", "/sys/kernel/security"),
+            ("bpf", "/sys/fs/bpf"),
+            ("binfmt_misc", "/proc/sys/fs/binfmt_misc"),
+            ("efivarfs", "/sys/firmware/efi/efivars"),
+            ("pstore", "/sys/fs/pstore"),
+            ("fusectl", "/sys/fs/fuse/connections"),
+            ("mqueue", "/dev/mqueue"),
+            ("hugetlbfs", "/dev/hugepages"),
+            ("tmpfs", "/run/p"),
+            ("fuse.x-y", "/run/p"),
+        )
+    ),
+    good("ZOA-716", root={f"{_LIB}/run-p.mount": "[Mount]\nWhat=/dev/vdb\n"}),
     *_argument(
         "ZOA-717", "mitigations=off", "mitigations=OFF,nosmt", "nopti", "nospectre-v2", "mds=off", "retbleed=off",
         "l1tf=off", "pti=0", "spec_store_bypass_disable=off", "kvm-intel.vmentry_l1d_flush=never",

@@ -140,6 +140,34 @@ CASES = (
         initrd=_attach("weights", _HASH, "panic-on-corruption"),
     ),
     good("ZOA-740", root={**_WEIGHTS, **_attach("weights", _HASH, "panic-on-corruption")}),
+    # What has the name of the volume need not be the volume.
+    *(
+        bad(
+            "ZOA-740",
+            "root:tmp.mount",
+            root={**_tmp("ro", kind, "/dev/mapper/weights"), **_attach("weights", _HASH, "panic-on-corruption")},
+        )
+        for kind in ("virtiofs", "9p", "overlay", "nfs", "fuse.sshfs", "erofs,virtiofs")
+    ),
+    *(
+        good(
+            "ZOA-740",
+            root={
+                _TMP: f"[Mount]\nWhat=/dev/mapper/weights\n{kind}\n",
+                **_attach("weights", _HASH, "panic-on-corruption"),
+            },
+        )
+        for kind in (
+            "Options=ro",
+            "Type=auto",
+            "Type=squashfs",
+            "Type=ext4",
+            "Type=xfs",
+            "Type=btrfs",
+            "Type=iso9660",
+            "Type=vfat",
+        )
+    ),
     good("ZOA-740", root={"etc/fstab": "tmpfs /x tmpfs binding,noremount\n"}),
     good("ZOA-740", root=_tmp(_SAFE), initrd={"etc/fstab": "/dev/vdb none swap\n"}),
     good("ZOA-740", root=_tmp("ro", "erofs", "/dev/vdb"), parameters={"unverified": ("/dev/vdb",)}),
