@@ -13,10 +13,10 @@ from policies.effective import entry_evidence, entry_subject
 from policies.finding import Evidence, Finding, about_name, about_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from policies.control import Parameters
-    from policies.facts import CommandLine, Facts
+    from policies.facts import Area, CommandLine, Facts, Program, Setting, Unit
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 # systemd.system-credentials(7): names with which a credential makes accounts, keys, files, units, mounts or networks.
@@ -28,7 +28,15 @@ _DANGEROUS: Final = (
     "getty.auto", "getty.ttys.serial", "agetty.autologin", "login.noauth", "home.create.x",
     "home.add-signing-key.x", "firstboot.locale", "systemd.extra-unit.x", "systemd.unit-dropin.x", "import.pull",
     "vmm.notify_socket", "userdb.user.x", "cryptsetup.passphrase", "shell.job.x",
+    "journal.forward_to_socket",
 )  # fmt: skip
+# What a unit itself brings along counts by the first word of its name: no other program has a use for these.
+_FAMILIES: Final = tuple(sorted({name.partition(".")[0] + "." for name in _DANGEROUS}))
+_BRINGS_ALONG: Final = frozenset(
+    {"SetCredential", "SetCredentialEncrypted", "LoadCredential", "LoadCredentialEncrypted"}
+)
+# systemd takes a backslash away and fills specifiers in.
+_PLAIN: Final = re.compile(r"[^%\\]*")
 _STRANGE: Final = re.compile(r"[^ -~]|['\\\"]")
 # Around a whole argument or a whole value, double quotes are the same to all.
 _SAME_QUOTES: Final = re.compile(r'(?<!\S)([^\s"=]+=)?"([^"]*)"(?!\S)')
@@ -162,26 +170,33 @@ def no_credential_argument(facts: Facts, _parameters: Parameters) -> Iterator[Fi
 def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no unit of root or initrd that is not masked takes in, by ImportCredential= or LoadCredential=
     without a path, a credential of systemd.system-credentials(7) that makes accounts, keys, files, units, mounts or
-    networks, or one that a line of tmpfiles.d writes where it decides who may log in; unless every profile's measured
-    command line has systemd.import_credentials=no for that area.
+    networks or forwards the journal, or one that a line of tmpfiles.d writes where it decides who may log in; unless
+    every profile's measured command line has systemd.import_credentials=no for that area. Whatever the command line
+    says, none has a credential of its own (SetCredential=, SetCredentialEncrypted=, LoadCredential= and
+    LoadCredentialEncrypted= with a source) whose name begins as those do (tmpfiles., sysctl., passwd. and the like),
+    has a backslash or a specifier that is not known from the image, or that such a line of tmpfiles.d writes; and a
+    unit that names a program of systemd in a command has none at all, and gives none that it imports another name.
 
-    Why it matters: these are the services that turn what came from outside into logins.
+    Why it matters: these are the services that turn what came from outside into logins; and what a drop-in has them
+    apply is in no file that a control looks into.
 
-    Example: systemd-tmpfiles-setup.service imports ssh.authorized_keys.root and tmpfiles.*.
+    Example: systemd-tmpfiles-setup.service imports ssh.authorized_keys.root and tmpfiles.*, or has a drop-in with
+    SetCredential=tmpfiles.extra:..., which is a file of tmpfiles.d.
 
-    Fix: systemd.import_credentials=no on the command line, or a drop-in with an empty ImportCredential=.
+    Fix: systemd.import_credentials=no on the command line, or a drop-in with an empty ImportCredential=; put what a
+    credential of the unit says into the files of the image.
 
     Known limits: PID 1, generators and nss-systemd read credentials without a unit; only the command line keeps these.
+    Files in credstore directories are the subject of ZOA-852.
     """
     for area in facts.areas:
         profiles = facts.uki.profiles if facts.uki else ()
         is_initrd = area.name == "initrd"
-        if profiles and not any(_setting(item.command_line, _IMPORT, is_initrd=is_initrd) for item in profiles):
-            continue
+        is_on_here = not profiles or any(_setting(item.command_line, _IMPORT, is_initrd=is_initrd) for item in profiles)
         lines = area.configuration.tmpfiles
         own = [line.argument for line in lines if "^" in line.type and ACCOUNT_FILES.fullmatch(line.path)]
         for unit in area.systemd.units:
-            for item in unit.credentials if unit.masked_by is None else ():
+            for item in unit.credentials if is_on_here else ():
                 is_open = item.setting == "ImportCredential" or (item.source is not None and "/" not in item.source)
                 pattern = item.id if item.setting == "ImportCredential" else item.source or ""
                 if is_open and any(fnmatchcase(name, pattern) for name in (*_DANGEROUS, *own)):
@@ -189,6 +204,29 @@ def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[F
                     yield about_name(
                         area, f"{unit.name}:{item.id}", "obeys a credential from outside", (item.origin, value)
                     )
+            for setting, name in _brought(area, unit, own):
+                value = f"{setting.key}={name}"
+                yield about_name(area, f"{unit.name}:{name}", "obeys a credential of its own", (setting.origin, value))
+
+
+def _brought(area: Area, unit: Unit, own: Sequence[str]) -> Iterator[tuple[Setting, str]]:
+    """The credentials that a unit brings along, each with its name, if systemd could obey them."""
+    is_of_systemd = any(_is_of_systemd(area, program) for program in unit.programs)
+    for setting in unit.settings:
+        first, colon, rest = setting.value.partition(":")
+        if colon and setting.key in _BRINGS_ALONG:
+            if is_of_systemd or first in own or first.startswith(_FAMILIES) or not _PLAIN.fullmatch(first):
+                yield setting, first
+        elif colon and setting.key == "ImportCredential" and is_of_systemd:
+            yield setting, rest
+
+
+def _is_of_systemd(area: Area, program: Program) -> bool:
+    """Whether a command is, or names, a program of systemd."""
+    named = [word for text in (program.path, *program.arguments) for word in text.split()]
+    return any(
+        path.rpartition("/")[2].startswith("systemd") for word in named for path in (word, area.real(word) or "")
+    )
 
 
 @control(

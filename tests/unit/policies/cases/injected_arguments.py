@@ -86,8 +86,76 @@ CASES = (
         "ZOA-403",
         root={
             _UNIT: "[Service]\nImportCredential=own.*\nLoadCredential=a:/etc/tmpfiles.extra\n"
-            "SetCredential=tmpfiles.extra:x\n"
+            "SetCredential=tmpfiles:x\nLoadCredential=own.tmpfiles.extra:/etc/x\nImportCredential=own.*:mine.\n"
+            "ExecStart=/usr/bin/work /usr/lib/nothing\n"
         },
+    ),
+    # What a unit brings along, whatever the command line says.
+    *(
+        bad(
+            "ZOA-403",
+            f"root:x.service:{name}",
+            root={_UNIT: f"[Service]\nExecStart=/usr/bin/work\nSetCredential={name}:text\n"},
+            command_line=_OFF,
+        )
+        for name in (
+            "tmpfiles.extra",
+            "sysctl.extra",
+            "sysusers.extra",
+            "passwd.hashed-password.root",
+            "journal.forward_to_socket",
+            "network.network.50-x",
+            "udev.rules.x",
+            "ssh.listen",
+            "%B.extra",
+            r"tmpfiles\.extra",
+        )
+    ),
+    *(
+        bad("ZOA-403", "initrd:x.service:sysctl.extra", initrd={_UNIT: f"[Service]\n{line}\n"}, command_line=_OFF)
+        for line in (
+            "SetCredentialEncrypted=sysctl.extra:text",
+            "LoadCredential=sysctl.extra:/etc/x",
+            "LoadCredentialEncrypted=sysctl.extra:/etc/x",
+            "LoadCredential=sysctl.extra:other",
+        )
+    ),
+    *(
+        bad(
+            "ZOA-403",
+            "root:x.service:own",
+            root={_UNIT: f"[Service]\nExecStart={command}\n{line}\n", "usr/bin/link": link("systemd-tmpfiles")},
+            command_line=_OFF,
+        )
+        for command, line in (
+            ("systemd-tmpfiles --create", "SetCredential=own:text"),
+            ("/usr/lib/systemd/systemd-journald", "LoadCredential=own:/etc/x"),
+            ("/usr/lib/systemd/systemd-journald", "ImportCredential=x:own"),
+            ("/usr/bin/env -S '/usr/bin/systemd-tmpfiles --create'", "SetCredential=own:text"),
+            ("/usr/bin/link --create", "SetCredential=own:text"),
+        )
+    ),
+    bad(
+        "ZOA-403",
+        "root:t.service:mykeys",
+        root={
+            "usr/lib/systemd/system/t.service": "[Service]\nExecStart=/usr/bin/work\nSetCredential=mykeys:x\n",
+            "etc/tmpfiles.d/a.conf": "f+^ /root/.ssh/authorized_keys - - - - mykeys\n",
+        },
+        command_line=_OFF,
+    ),
+    good(
+        "ZOA-403",
+        root={
+            _UNIT: "[Service]\nExecStart=systemd-tmpfiles --create\nImportCredential=own.*\nLoadCredential=own\n"
+            "SetCredential=\nLogNamespace=a:b\n",
+            "usr/lib/systemd/system/y.service": "[Service]\nExecStart=agetty\nImportCredential=tty.a.*:agetty.\n"
+            "SetCredential=own:text\nLoadCredential=key:/etc/x\n",
+            "usr/lib/systemd/system/z.service": "[Service]\nSetCredential=tmpfiles.extra:x\n",
+            "etc/systemd/system/z.service": link("/dev/null"),
+            "etc/systemd/system/z.service.d/x.conf": "[Service]\nSetCredential=tmpfiles.extra:x\n",
+        },
+        command_line=_OFF,
     ),
     good(
         "ZOA-403",
