@@ -32,6 +32,7 @@ from policies.controls import (
     remote_shells,
     rights,
     sandboxes,
+    specifiers,
     storage,
     terminals,
     verity,
@@ -76,4 +77,5 @@ ALL = (
     *disguised.CONTROLS,
     *kernel_requests.CONTROLS,
     *written_at_boot.CONTROLS,
+    *specifiers.CONTROLS,
 )
