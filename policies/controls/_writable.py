@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from policies.controls._mounts import held_options, is_bound
 from policies.controls._program_names import INTERPRETERS, MULTI_CALL, SHELLS
 from policies.globs import matches
 
@@ -20,7 +19,8 @@ _WRITABLE: Final = (
     "/run", "/tmp", "/var", "/dev", "/home", "/mnt", "/media", "/boot", "/efi", "/srv", "/root", "/proc",  # noqa: S108 -- a rule
     "/sys",
 )  # fmt: skip
-_BELOW_WRITABLE: Final = tuple(f"{place}/" for place in _WRITABLE)
+# The image itself, even where it is mounted by itself; ZOA-741 judges that.
+_PROGRAMS: Final = "/usr"
 # systemd.unit(5), "Specifiers": what may begin with a slash; other unknown ones stand for names.
 _PATHS: Final = ("/", "%f", "%I", "%J", "%P")
 # Programs that run what their arguments name.
@@ -89,10 +89,6 @@ def may_be_writable(area: Area, path: str) -> bool:
 
 
 def _places(area: Area) -> tuple[str, ...]:
-    mounts = [
-        mount.where
-        for mount in area.configuration.mounts
-        if "ro" not in held_options(mount)
-        or (is_bound(mount) and f"{area.real(mount.what)}/".startswith(_BELOW_WRITABLE))
-    ]
-    return (*_WRITABLE, *(where for where in mounts if where.startswith("/") and where != "/"))
+    """The places whose content is not the image's: also what is mounted for reading, whoever vouches for it."""
+    mounts = (mount.where for mount in area.configuration.mounts)
+    return (*_WRITABLE, *(where for where in mounts if where.startswith("/") and where != _PROGRAMS))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts, Setting, Unit
+    from policies.facts import Area, Facts, Program, Setting, Unit
     from policies.finding import Finding
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
@@ -84,7 +84,7 @@ def no_writable_credential(facts: Facts, parameters: Parameters) -> Iterator[Fin
 
     Fix: bring the credential after attestation through a service of the image, and allow its path in the pack.
 
-    Known limits: writable are the usual places and the mounts of the area that are not read-only.
+    Known limits: writable are the usual places and all that is mounted in the area, also what is mounted read-only.
     """
     for area in facts.areas:
         for unit in area.systemd.units:
@@ -138,13 +138,14 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
     paths of EnvironmentFile=, ExecSearchPath=, RootDirectory=, RootImage=, RootMStack=, MountImages= and extensions
     do not lie in a writable place, specifiers and patterns expanded and links followed, and have no specifier that
     is not known from the image; nor does what is bound over programs or configuration (BindPaths=,
-    BindReadOnlyPaths=), what is opened as input (StandardInput=file:, OpenFile=), but logs of measurements and
-    devices, or what env, ld.so, nice, shells, interpreters, modprobe and the like are given to run or
-    to load.
+    BindReadOnlyPaths=) or to where a program of the unit lies, what is opened as input (StandardInput=file:,
+    OpenFile=), but logs of measurements and devices, or what env, ld.so, nice, shells, interpreters, modprobe and the
+    like are given to run or to load. What is mounted counts as writable, also what is read-only or has a hash tree: no
+    control looks into it.
 
     Why it matters: whoever can write the file is the service, at the next start and without a trace in the measurement.
 
-    Example: ExecStart=/run/agent/start, EnvironmentFile=-/var/lib/agent/env.
+    Example: ExecStart=/run/agent/start, EnvironmentFile=-/var/lib/agent/env, or RootDirectory=/tools, a volume.
 
     Fix: put programs and settings below /usr or /etc of the image.
 
@@ -154,7 +155,9 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
         for unit in area.systemd.units:
             if unit.masked_by is not None:
                 continue
-            found = [(program.path, program.setting, program.origin) for program in unit.programs]
+            found = [
+                (path, program.setting, program.origin) for program in unit.programs for path in _run(area, program)
+            ]
             found += [
                 (word.lstrip("-+"), setting.key, setting.origin)
                 for setting in unit.settings
@@ -168,11 +171,6 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                 for path in named_by(area, setting.value.removeprefix("-"))
             ]
             found += [
-                (argument, program.setting, program.origin)
-                for program in unit.programs
-                for argument in given_to_run(area, program.path, program.arguments)
-            ]
-            found += [
                 (source, setting.key, setting.origin)
                 for setting in unit.settings
                 if setting.key in _BINDS
@@ -180,8 +178,10 @@ def no_writable_program(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                 if _PROGRAM_PLACE.fullmatch(target)
             ]
             found += [(path, setting.key, setting.origin) for setting, path in _opened(area, unit)]
+            brought = _brought(area, unit)
             for path, key, origin in found:
-                if may_be_writable(area, path):
+                is_brought = key.startswith("Exec") and f"{path}/".startswith(brought)
+                if is_brought or may_be_writable(area, path):
                     yield about_name(
                         area, f"{unit.name}:{key}:{path}", "lies in a writable place", (origin, f"{key}={path}")
                     )
@@ -344,6 +344,22 @@ def no_image_in_the_image(facts: Facts, parameters: Parameters) -> Iterator[Find
                         )
 
 
+def _run(area: Area, program: Program) -> tuple[str, ...]:
+    """A program, and what it is given to run or to load."""
+    return (program.path, *given_to_run(area, program.path, program.arguments))
+
+
+def _brought(area: Area, unit: Unit) -> tuple[str, ...]:
+    """The paths, with a slash, at which a unit sees what is writable, besides where that is."""
+    return tuple(
+        f"{target.rstrip('/')}/"
+        for setting in unit.settings
+        if setting.key in _BINDS
+        for source, target in bound(setting.value)
+        if may_be_writable(area, source)
+    )
+
+
 def _opened(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
     """What is opened as input of a service; ZOA-215 judges devices."""
     for setting in unit.settings:
@@ -353,7 +369,7 @@ def _opened(area: Area, unit: Unit) -> Iterator[tuple[Setting, str]]:
         elif setting.key == "OpenFile":
             path = unquoted(setting.value).partition(":")[0]
         real = area.real(path) or ""
-        if not real.startswith("/dev/") and not _MEASURED.fullmatch(real):
+        if path and not real.startswith("/dev/") and not _MEASURED.fullmatch(real):
             yield setting, path
 
 

@@ -341,7 +341,7 @@ _INJECTED = (
     good(
         "ZOA-423",
         root={
-            "etc/fstab": "a none swap sw\nb / ext4 rw\nc /data ext4 ro\n",
+            "etc/fstab": "a none swap sw\nb / ext4 rw\nc /dat ext4 ro\n",
             f"{_UNITS}/x.service": _RUN.format("/data/x"),
             f"{_UNITS}/y.service": _RUN.format("engine"),
         },

@@ -35,12 +35,11 @@ CASES = (
             "/dev/vdb /data ext4 ro,rw",
             "//run/./a /data tmpfs bind,ro",
             "/sys/firmware/x //data/. tmpfs ro,rbind",
+            "/dev/vdb /data ext4 rw,ro",
+            "/dev/mapper/data /data erofs ro",
         )
     ),
-    *(
-        good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": f"{line}\n"})
-        for line in ("/dev/vdb /data ext4 rw,ro", "/runs /data tmpfs bind,ro", "/run /data tmpfs ro")
-    ),
+    good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/data/t\n", "etc/fstab": "/dev/vdb /dat ext4\n"}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/etc/t\nImportCredential=x\nLoadCredential=u:/usr/u\n"}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n"}, parameters={"allowed": ("/run/t",)}),
     good("ZOA-404", root={_UNIT: "[Service]\nLoadCredential=t:/run/t\n", **_MASK}),
@@ -147,7 +146,59 @@ CASES = (
         },
     ),
     good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/usr/bin/x /run/x\nEnvironmentFile=/etc/x\nExecStop=rm\n"}),
-    good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/data/x\n", "etc/fstab": "/dev/vdb /data ext4 ro 0 0\n"}),
+    # What is mounted is not in the image, whoever vouches for it.
+    *(
+        bad(
+            "ZOA-423",
+            f"root:x.service:{key}:{path}",
+            root={
+                _UNIT: f"[Service]\n{key}={path}\n",
+                "usr/lib/systemd/system/tools.mount": "[Mount]\nWhat=/dev/mapper/tools\nWhere=/tools\nType=erofs\n"
+                "Options=ro,nosuid,nodev\n",
+                "opt/x": link("/tools/x"),
+            },
+        )
+        for key, path in (
+            ("ExecStart", "/tools/x"),
+            ("ExecStart", "/opt/x"),
+            ("RootDirectory", "/tools"),
+            ("ExecSearchPath", "/tools/bin"),
+            ("EnvironmentFile", "/tools/x"),
+        )
+    ),
+    bad(
+        "ZOA-430",
+        "root:/etc/ld.so.conf:/tools",
+        root={"etc/ld.so.conf": "/tools\n", "etc/fstab": "/dev/mapper/tools /tools erofs ro\n"},
+    ),
+    *(
+        bad(
+            "ZOA-423",
+            f"root:x.service:ExecStart:{path}",
+            root={_UNIT: f"[Service]\nRootDirectory=/usr/lib/tree\nExecStart={path}\n{binds}\n"},
+        )
+        for path, binds in (
+            ("/weights/x", "BindReadOnlyPaths=/run/weights:/weights"),
+            ("/weights/x", "BindPaths=/usr/a:/b -/run/weights:/weights"),
+            ("/weights", "BindReadOnlyPaths=/run/weights:/weights"),
+            ("/weights/x", "BindReadOnlyPaths=/usr/lib/tree:/ /run/weights:/weights"),
+        )
+    ),
+    bad(
+        "ZOA-423",
+        "root:x.service:ExecStart:/usr/bin/x",
+        "root:x.service:BindPaths:/run/a",
+        root={_UNIT: "[Service]\nExecStart=/usr/bin/x\nBindPaths=/run/a:/\n"},
+    ),
+    good(
+        "ZOA-423",
+        root={
+            _UNIT: "[Service]\nRootDirectory=/usr/lib/tree\nExecStart=/usr/bin/x /weights/x\n"
+            "ExecStart=/weights-own/x\nBindReadOnlyPaths=/run/weights:/weights /usr/lib/b:/own\nExecStart=/own/x\n"
+            "ExecStop=/else/x\nBindPaths=/usr/lib/b:/\nInaccessiblePaths=/run/else:/else\n",
+            "etc/fstab": "/dev/mapper/data /data erofs ro\n/dev/mapper/usr /usr erofs ro\n",
+        },
+    ),
     good("ZOA-423", root={_UNIT: "[Service]\nExecStart=/run/x\n", **_MASK}),
     bad("ZOA-425", f"root:/{_RULES}:1", root={_RULES: 'KERNEL=="sd*", RUN+="/var/x %k"\n'}),
     bad("ZOA-425", f"root:/{_RULES}:1", root={_RULES: 'IMPORT{file}="/run/x.env"\n'}),
