@@ -15,12 +15,16 @@ from builder.facts.rights import rights
 from builder.facts.syntax import MAX_CONFIGURATION, variables
 from builder.facts.systemd import systemd
 from builder.facts.udev_rules import udev_programs
+from builder.facts.unit_values import split
+from builder.facts.units import asked_of_systemctl
 from policies.facts import Area, AreaName, Edge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from builder.facts.boot_volumes import Gaps
     from builder.facts.tree import FileTree
-    from policies.facts import Systemd
+    from policies.facts import Systemd, UdevProgram
 
 _START = {"root": "default.target", "initrd": "initrd.target"}
 
@@ -58,14 +62,21 @@ def area(tree: FileTree, name: AreaName, gaps: Gaps, *, digests: bool = False) -
 def service_manager(tree: FileTree, name: AreaName) -> Systemd:
     """systemd in a tree, and what the start of this area brings in."""
     present = uncovered(tree)
-    # A device that turns up pulls in units by ENV{SYSTEMD_WANTS} (systemd.device(5)).
-    wanted = [
-        Edge(kind="Wants", unit=unit, origin=program.origin)
-        for program in udev_programs(present)
-        if program.key == "ENV{SYSTEMD_WANTS}"
-        for unit in program.command.split()
-    ]
-    return systemd(present, _START[name], wanted)
+    return systemd(present, _START[name], [edge for rule in udev_programs(present) for edge in _wanted(rule)])
+
+
+def _wanted(rule: UdevProgram) -> Iterator[Edge]:
+    """What a device that turns up brings in: by ENV{SYSTEMD_WANTS} (systemd.device(5)), or by systemctl.
+
+    A name without a type is that of a service (systemd src/core/device.c, ``device_add_udev_wants``).
+    """
+    words = split(rule.command, escapes=False)
+    if rule.key == "ENV{SYSTEMD_WANTS}":
+        for word in words:
+            yield Edge(kind="Wants", unit=word if "." in word else f"{word}.service", origin=rule.origin)
+    elif words and words[0].rpartition("/")[2] == "systemctl":
+        for unit in asked_of_systemctl(words[1:]):
+            yield Edge(kind="systemctl", unit=unit, origin=rule.origin)
 
 
 def os_release(tree: FileTree) -> dict[str, str]:

@@ -13,7 +13,7 @@ from builder.facts.unit_values import commands, expand, known, substituted
 from policies.facts import Credential, Edge, Listen, Origin, Program, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from builder.facts.unit_files import UnitFiles
     from policies.facts import Setting
@@ -110,12 +110,18 @@ def _edges(files: UnitFiles, name: str, aliases: tuple[str, ...], held: tuple[Se
 def _asked_for(programs: tuple[Program, ...]) -> Iterator[Edge]:
     """The units that a unit has systemctl start."""
     for program in programs:
-        if program.path.rpartition("/")[2] == "systemctl" and "stop" not in program.arguments:
+        if program.path.rpartition("/")[2] == "systemctl":
             yield from (
-                Edge(kind="systemctl", unit=word, origin=program.origin)
-                for word in program.arguments
-                if is_unit_name(word)
+                Edge(kind="systemctl", unit=unit, origin=program.origin)
+                for unit in asked_of_systemctl(program.arguments)
             )
+
+
+def asked_of_systemctl(arguments: Sequence[str]) -> Iterator[str]:
+    """The units that systemctl is to start; a name without a type is that of a service (systemctl(1))."""
+    verb, *names = [*(word for word in arguments if not word.startswith("-")), ""]
+    if verb != "stop":
+        yield from filter(is_unit_name, (word if is_unit_name(word) else f"{word}.service" for word in names if word))
 
 
 def _activated(name: str, kind: str, held: tuple[Setting, ...], own: Origin) -> Iterator[Edge]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
+from policies.controls._read_places import unquoted
 from policies.effective import (
     about_argument,
     about_profile,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Facts
+    from policies.facts import Area, Facts, Origin
 
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
 # systemd-veritysetup-generator(8) and systemd-volatile-root.service(8); "root" and "rw" of the kernel and of systemd;
@@ -115,7 +116,8 @@ def root_hash_is_measured(facts: Facts, _parameters: Parameters) -> Iterator[Fin
 def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has root=, rw, rootflags=, usrhash=, systemd.verity=no, systemd.volatile=,
     systemd.mount-extra= or another argument that takes a root, /usr or mount from elsewhere or lays something writable
-    over it, and neither root nor initrd has a veritytab or an integritytab, starts systemd-volatile-root.service,
+    over it, and neither root nor initrd has a veritytab or an integritytab, starts systemd-volatile-root.service or
+    has a unit, started or not, or a rule of udev that asks for it (OnFailure= and the like, words of commands),
     or has a drop-in that says what a unit without a file runs or mounts, as generators make units.
 
     Why it matters: systemd asks these before or besides roothash=, so the root that was checked is not the one that
@@ -142,6 +144,33 @@ def no_other_root(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
                     evidence = (setting.origin, f"{setting.key}={setting.value}")
                     message = "changes what the boot makes without a unit file"
                     yield about_name(area, f"{unit.name}:{setting.key}", message, evidence)
+        for subject, evidence_asking in _asking(area):
+            yield about_name(area, subject, "asks for a tmpfs over the root", evidence_asking)
+
+
+def _asking(area: Area) -> Iterator[tuple[str, tuple[Origin, str]]]:
+    """What asks for a tmpfs over the root: any dependency of a unit, also on failure, any word of a command, and udev.
+
+    Each once, by the name of the unit or the place of the rule, with what stands there.
+    """
+    units = area.systemd.units
+    names = {_VOLATILE, *(name for unit in units if unit.name == _VOLATILE for name in unit.aliases)}
+    stems = [name.removesuffix(".service") for name in names]
+    found: dict[str, tuple[Origin, str]] = {}
+    for unit in units:
+        if unit.name == _VOLATILE:
+            continue
+        for edge in unit.edges:
+            if edge.unit in names:
+                found[unit.name] = (edge.origin, f"{edge.kind}={edge.unit}")
+        for program in unit.programs:
+            command = " ".join((program.path, *program.arguments))
+            if any(stem in command for stem in stems):
+                found[unit.name] = (program.origin, f"{program.setting}={command}")
+    rules = [(rule.origin, rule.command) for rule in area.configuration.udev_programs]
+    rules += [(item.origin, item.value) for item in area.configuration.udev_settings]
+    found |= {str(rule[0]): rule for rule in rules if any(stem in unquoted(rule[1]) for stem in stems)}
+    yield from found.items()
 
 
 @control(

@@ -7,7 +7,7 @@ import pytest
 from builder.errors import InvalidInputError
 from builder.facts.systemd import systemd
 from policies.facts import Edge, Origin
-from tests.fact_trees import UNITS, file, link, tree
+from tests.fact_trees import UNITS, facts, file, link, tree
 
 if TYPE_CHECKING:
     from policies.facts import Systemd, Unit
@@ -125,6 +125,32 @@ def test_variables_of_a_unit_stand_in_its_commands() -> None:
         ("/run/b", "x", "y", "${C}", "$A/z", "$$A", "$${A}", "1", ""),
         ("${A}",),
     ]
+
+
+def test_systemctl_starts_services_by_names_without_a_type() -> None:
+    text = (
+        "ExecStart=/usr/bin/systemctl --no-block start b c.target\nExecStop=systemctl stop d\nExecStop=systemctl\n"
+        "ExecStop=systemctl start stop\nExecStop=/x start e\n"
+    )
+    found = unit("a.service", {f"{LIB}/a.service": f"[Unit]\nDefaultDependencies=no\n[Service]\n{text}"})
+    assert [(edge.kind, edge.unit) for edge in found.edges] == [
+        ("systemctl", name) for name in ("b.service", "c.target", "stop.service")
+    ]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'ENV{SYSTEMD_WANTS}+="a.service"',
+        "ENV{SYSTEMD_WANTS}=\"x.target 'a'\"",
+        'RUN+="/usr/bin/systemctl --no-block start a"',
+        "PROGRAM=\"systemctl start 'a.service'\"",
+    ],
+)
+def test_a_rule_of_udev_starts_units_by_name_and_by_systemctl(rule: str) -> None:
+    files = {f"{LIB}/a.service": "[Service]\n", "etc/udev/rules.d/x.rules": f"{rule}\n"}
+    found = next(item for item in facts(files).root.systemd.units if item.name == "a.service")
+    assert found.pulled_in_by == ("/etc/udev/rules.d/x.rules:1", "a.service")
 
 
 def test_instances_that_an_event_or_systemctl_starts_are_there() -> None:

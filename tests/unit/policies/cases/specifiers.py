@@ -6,6 +6,9 @@ from tests.fact_trees import link
 _ETC = "etc/systemd/system"
 _UNITS = "usr/lib/systemd/system"
 _TMPFILES = "usr/lib/tmpfiles.d/x.conf"
+_RULES = "usr/lib/udev/rules.d/x.rules"
+_IMPORTED = "SYSTEMD_WANTS=a-$name\n"
+_LINK = {"usr/bin/ctl": link("systemctl")}
 _SYSUSERS = "usr/lib/sysusers.d/x.conf"
 
 
@@ -111,5 +114,47 @@ CASES = (
     *(
         bad("ZOA-440", f"initrd:/{_SYSUSERS}:1:%B", initrd={_SYSUSERS: f"{line}\n"})
         for line in ('u %B 0 "" /root /usr/bin/x', 'u a %B "" /root /usr/bin/x', 'u a 0 "" /root /usr/bin/%B')
+    ),
+    # Units that udev and systemctl are told to start.
+    *(
+        bad("ZOA-440", f"initrd:/{_RULES}:1:{word}", initrd={_RULES: f'ENV{{SYSTEMD_WANTS}}{operator}"{word}"\n'})
+        for operator, word in (
+            ("=", "systemd-volatile-$env{DM_NAME}.service"),
+            ("+=", "systemd-volatile-%E{DM_NAME}.service"),
+            ("=", "$env{X}"),
+            ("=", "$name@x.service"),
+        )
+    ),
+    bad("ZOA-440", "root:/etc/x.env:1:a-$name", root={_RULES: 'IMPORT{file}="/etc/x.env"\n', "etc/x.env": _IMPORTED}),
+    *(
+        bad("ZOA-440", f"root:/{_RULES}:1:systemctl", root={_RULES: f'{key}+="{command}"\n', **_LINK})
+        for key in ("RUN", "PROGRAM")
+        for command in (
+            "/usr/bin/systemctl start a-$env{X}.service",
+            "/usr/bin/systemctl start a-%k.service",
+            "/usr/bin/ctl start a-$name@b.service",
+            "systemctl start a-*",
+        )
+    ),
+    *(
+        bad("ZOA-440", "root:a.service:ExecStart:systemctl", root={**_unit(f"ExecStart={command}"), **_LINK})
+        for command in (
+            "/usr/bin/systemctl start 'a-*.service'",
+            "/usr/bin/systemctl start a-?.service",
+            "-systemctl start a-[b].service",
+            "/usr/bin/ctl start a-${B}.service",
+            "/usr/bin/systemctl start $B",
+        )
+    ),
+    good(
+        "ZOA-440",
+        root={
+            _RULES: 'ENV{SYSTEMD_WANTS}="a.service b@$name.service"\nENV{X}="$name"\nRUN+="/usr/bin/x $name *"\n'
+            'RUN+="/usr/bin/systemctl start a.service b@%k.service"\nRUN{builtin}+="systemctl $name"\n',
+            **_unit(
+                "Environment=B=b.service\nExecStart=/usr/bin/systemctl start a.service $B c@*.service\n"
+                "ExecStop=/usr/bin/x $C *"
+            ),
+        },
     ),
 )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from policies.facts import Disk, Partition
 
 _HASH = f"roothash={ROOT_HASH}"
+_RULES = "etc/udev/rules.d/x.rules"
+_STARTED = ("initrd:systemd-volatile-root.service",)
 _ETC = "etc/systemd/system"
 _STOP = "systemd.verity_root_options="
 
@@ -55,12 +57,65 @@ CASES = (
     bad(
         "ZOA-703",
         "initrd:systemd-volatile-root.service",
+        "initrd:initrd.target",
         initrd={
             f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n",
             f"{_ETC}/initrd.target": "[Unit]\nWants=systemd-volatile-root.service\n",
         },
     ),
     good("ZOA-703", initrd={f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n"}),
+    good(
+        "ZOA-703",
+        initrd={
+            f"{_ETC}/systemd-volatile-root.service": "[Unit]\nOnFailure=b.service\n[Service]\n"
+            "ExecStart=/usr/lib/systemd/systemd-volatile-root yes /sysroot\n",
+            f"{_ETC}/a.service": "[Unit]\nAfter=systemd-volatile-root.service\n[Service]\nExecStart=/x volatile\n",
+            f"{_ETC}/c.service": "[Unit]\nWants=alias.service\n",
+            f"{_ETC}/d.service": "[Service]\nExecStart=/x\n",
+            f"{_ETC}/alias.service": link("d.service"),
+            _RULES: 'RUN+="/usr/bin/systemctl start volatile-root"\n',
+        },
+    ),
+    # Units and rules that ask for it, whether something starts them or not.
+    *(
+        bad(
+            "ZOA-703",
+            "initrd:a.service",
+            initrd={
+                f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n",
+                f"{_ETC}/alias.service": link("systemd-volatile-root.service"),
+                f"{_ETC}/a.service": f"{text}\n",
+            },
+        )
+        for text in (
+            "[Unit]\nOnSuccess=systemd-volatile-root.service",
+            "[Unit]\nOnFailure=systemd-volatile-root.service",
+            "[Unit]\nOnFailure=alias.service",
+            "[Service]\nExecStart=/usr/bin/systemctl start systemd-volatile-root",
+            "[Service]\nExecStart=/usr/bin/systemctl start alias",
+            "[Service]\nExecStop=/usr/bin/sh -c 'systemctl start systemd-volatile-root'",
+            "[Service]\nExecStart=/x systemd-volatile-root.service\nExecStop=/x",
+        )
+    ),
+    *(
+        bad(
+            "ZOA-703",
+            f"initrd:/{_RULES}:1",
+            *started,
+            initrd={
+                f"{_ETC}/systemd-volatile-root.service": "[Service]\nExecStart=/x\n",
+                f"{_ETC}/alias.service": link("systemd-volatile-root.service"),
+                _RULES: f"{text}\n",
+            },
+        )
+        for started, text in (
+            (_STARTED, 'RUN+="/usr/bin/systemctl --no-block start systemd-volatile-root.service"'),
+            (_STARTED, "RUN+=\"/usr/bin/systemctl start systemd-'volatile'-root\""),
+            (_STARTED, 'PROGRAM="/usr/bin/systemctl start alias"'),
+            (_STARTED, 'ENV{SYSTEMD_WANTS}+="systemd-volatile-root"'),
+            ((), 'ENV{X}="systemd-volatile-root"'),
+        )
+    ),
     bad("ZOA-703", "initrd:/etc/veritytab", initrd={"etc/veritytab": "x /dev/sda /dev/sdb -\n"}),
     *(
         bad("ZOA-703", f"initrd:{unit}:{text.partition('=')[0]}", initrd={f"{_ETC}/{unit}.d/x.conf": f"[X]\n{text}\n"})
