@@ -35,6 +35,8 @@ _FAMILIES: Final = tuple(sorted({name.partition(".")[0] + "." for name in _DANGE
 _BRINGS_ALONG: Final = frozenset(
     {"SetCredential", "SetCredentialEncrypted", "LoadCredential", "LoadCredentialEncrypted"}
 )
+# What of systemd's programs only hands credentials on, speaks for a service or runs another program.
+_HANDS_ON: Final = frozenset({"systemd-creds", "systemd-notify", "systemd-cat", "systemd-inhibit"})
 # systemd takes a backslash away and fills specifiers in.
 _PLAIN: Final = re.compile(r"[^%\\]*")
 _STRANGE: Final = re.compile(r"[^ -~]|['\\\"]")
@@ -175,7 +177,8 @@ def no_dangerous_credential(facts: Facts, _parameters: Parameters) -> Iterator[F
     says, none has a credential of its own (SetCredential=, SetCredentialEncrypted=, LoadCredential= and
     LoadCredentialEncrypted= with a source) whose name begins as those do (tmpfiles., sysctl., passwd. and the like),
     has a backslash or a specifier that is not known from the image, or that such a line of tmpfiles.d writes; and a
-    unit that names a program of systemd in a command has none at all, and gives none that it imports another name.
+    unit that names a program of systemd in a command, but systemd-creds, systemd-notify, systemd-cat and
+    systemd-inhibit, has none at all, and gives none that it imports another name.
 
     Why it matters: these are the services that turn what came from outside into logins; and what a drop-in has them
     apply is in no file that a control looks into.
@@ -222,11 +225,10 @@ def _brought(area: Area, unit: Unit, own: Sequence[str]) -> Iterator[tuple[Setti
 
 
 def _is_of_systemd(area: Area, program: Program) -> bool:
-    """Whether a command is, or names, a program of systemd."""
+    """Whether a command is, or names, a program of systemd that may obey credentials."""
     named = [word for text in (program.path, *program.arguments) for word in text.split()]
-    return any(
-        path.rpartition("/")[2].startswith("systemd") for word in named for path in (word, area.real(word) or "")
-    )
+    names = {path.rpartition("/")[2] for word in named for path in (word, area.real(word) or "")}
+    return any(name.startswith("systemd") for name in names - _HANDS_ON)
 
 
 @control(

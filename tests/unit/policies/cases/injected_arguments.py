@@ -133,6 +133,7 @@ CASES = (
             ("/usr/lib/systemd/systemd-journald", "ImportCredential=x:own"),
             ("/usr/bin/env -S '/usr/bin/systemd-tmpfiles --create'", "SetCredential=own:text"),
             ("/usr/bin/link --create", "SetCredential=own:text"),
+            ("/usr/bin/systemd-cat systemd-tmpfiles --create", "SetCredential=own:text"),
         )
     ),
     bad(
@@ -151,6 +152,9 @@ CASES = (
             "SetCredential=\nLogNamespace=a:b\n",
             "usr/lib/systemd/system/y.service": "[Service]\nExecStart=agetty\nImportCredential=tty.a.*:agetty.\n"
             "SetCredential=own:text\nLoadCredential=key:/etc/x\n",
+            "usr/lib/systemd/system/w.service": "[Service]\nExecStart=/usr/bin/systemd-cat /usr/bin/work\n"
+            "ExecStop=systemd-creds cat own\nExecStop=systemd-notify --ready\nExecStop=systemd-inhibit /usr/bin/work\n"
+            "SetCredential=own:text\n",
             "usr/lib/systemd/system/z.service": "[Service]\nSetCredential=tmpfiles.extra:x\n",
             "etc/systemd/system/z.service": link("/dev/null"),
             "etc/systemd/system/z.service.d/x.conf": "[Service]\nSetCredential=tmpfiles.extra:x\n",
