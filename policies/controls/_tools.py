@@ -37,13 +37,16 @@ _OTHERS: Final = {"systemd-udevd": "udevadm", "reboot": "systemctl", "poweroff":
 # `systemd-veritysetup attach VOLUME DATA HASHES ROOTHASH OPTIONS` opens nothing but what the image vouches for; how it
 # meets corruption, the mounts are judged by.
 _ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_VOLUME: Final = re.compile(r"[A-Za-z0-9_-]+")
+# Names below /dev/mapper that systemd-veritysetup-generator(8) opens, in units that no file has.
+OF_THE_ROOT: Final = words("root usr")
 _USER_MANAGERS: Final = ("user@", "capsule@")
 
 
 def meddling_tool(area: Area, command: Sequence[str], unit: str = "") -> str | None:
     """The tool of a command, also behind a program that runs others, by which it changes more than its own state.
 
-    A tool is what its links lead to. ``unit`` is the name of the unit whose command it is.
+    A tool is what its links lead to. ``unit`` is the name of the unit whose command it is, empty for a rule of udev.
     """
     for position, word in enumerate(command if is_runner(area, "".join(command[:1])) else command[:1]):
         called, name = (path.rpartition("/")[2] for path in (word, area.real(word) or word))
@@ -65,7 +68,10 @@ def _changes(name: str, arguments: list[str], unit: str) -> bool:
             is_plain = verb in _SYSTEMCTL_VERBS and not any("/" in argument for argument in plain)
             return not options <= _SYSTEMCTL_OPTIONS or not (is_plain or plain in _SWITCHES)
         case "systemd-veritysetup":
-            return not (verb == "detach" or (verb == "attach" and _ROOT_HASH.fullmatch("".join(plain[4:5]))))
+            volume, root_hash = ("".join(plain[place : place + 1]) for place in (1, 4))
+            is_plain = _VOLUME.fullmatch(volume) is not None and volume not in OF_THE_ROOT
+            is_known = verb == "detach" or (verb == "attach" and _ROOT_HASH.fullmatch(root_hash) and unit)
+            return not (is_plain and is_known)
         case "systemd-volatile-root":  # as systemd has it in its unit, which asks the kernel command line
             return unit != f"{name}.service" or arguments != ["yes", "/sysroot"]
         case "systemd":

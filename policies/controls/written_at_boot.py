@@ -124,7 +124,8 @@ def no_written_units(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     unit and no rule of udev gives systemd-tmpfiles, systemd-sysctl, systemd-sysusers and their like files, lines,
     standard input or substitutions of its own, or options that are not known to be harmless; none runs mount, losetup,
     systemd-run and the like, another systemd, or systemctl, udevadm and dmsetup but to start and stop units of the
-    image and to ask; none ends in a soft reboot or a kexec (FailureAction= and the like).
+    image and to ask; systemd-veritysetup opens volumes in units only, by their root hash, and never opens or closes
+    root and usr, which the generated units do; none ends in a soft reboot or a kexec (FailureAction= and the like).
 
     Why it matters: what is made there at boot runs as if it were of the image, and is not in the files that an auditor
     or a control reads.

@@ -359,6 +359,8 @@ CASES = (
             f"systemd-veritysetup attach x /dev/a /dev/b {'a' * 65}",
             f"systemd-veritysetup {'a' * 64} attach x /dev/a /dev/b",
             f"systemd-veritysetup open x /dev/a /dev/b {'a' * 64}",
+            *(f"systemd-veritysetup attach {name} /dev/a /dev/b {'a' * 64}" for name in ("root", "usr", "$V", "a/b")),
+            *(f"systemd-veritysetup detach {name}" for name in ("root", "usr", "")),
             "systemd --user",
             "systemd-integritysetup attach w /dev/vda",
             "systemd-volatile-root overlay /sysroot",
@@ -434,6 +436,15 @@ CASES = (
             root={"usr/lib/udev/rules.d/x.rules": f"{key}=\"'/usr/bin/mount' /x\"\n"},
         )
         for key in ("RUN+", "RUN{program}+", "PROGRAM", "IMPORT{program}")
+    ),
+    bad(
+        "ZOA-436",
+        "initrd:/usr/lib/udev/rules.d/x.rules:1:systemd-veritysetup",
+        initrd={
+            "usr/lib/udev/rules.d/x.rules": (
+                f'RUN+="/usr/lib/systemd/systemd-veritysetup attach x /dev/a /dev/b {"a" * 64}"\n'
+            )
+        },
     ),
     good(
         "ZOA-436",
