@@ -95,11 +95,21 @@ def elf(
     machine: int = 62,
     kind: int = 3,
     entry: int = 0,
+    tags: Mapping[int, str] | None = None,
 ) -> bytes:
-    """A 64 bit ELF file with program headers, a dynamic section and nothing that runs. ``kind`` is e_type."""
+    """A 64 bit ELF file with program headers, a dynamic section and nothing that runs.
+
+    ``kind`` is e_type, ``tags`` are further entries of the dynamic section.
+    """
     strings = b"\0"
     entries = []
-    for tag, values in ((1, needed), (14, (soname,)), (15, (rpath,)), (29, (runpath,))):
+    for tag, values in (
+        (1, needed),
+        (14, (soname,)),
+        (15, (rpath,)),
+        (29, (runpath,)),
+        *((tag, (text,)) for tag, text in (tags or {}).items()),
+    ):
         for value in values:
             if value is not None:
                 entries.append((tag, len(strings)))

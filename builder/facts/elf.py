@@ -33,6 +33,7 @@ def read_elf(path: str, content: memoryview, *, executable: bool = False) -> Elf
         soname=elf.soname,
         starts=elf.starts,
         needed=elf.needed,
+        also_loaded=elf.also_loaded,
         rpath=elf.rpath,
         runpath=elf.runpath,
         build_id=elf.build_id,

@@ -25,6 +25,8 @@ _MACHINES: Final = {62: "x86-64", 183: "aarch64", 3: "i386", 40: "arm", 243: "ri
 _CLASSES: Final = {62: 64, 183: 64, 3: 32, 6: 32, 40: 32}
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 14, 15, 29
+# DT_DEPAUDIT, DT_AUDIT, DT_AUXILIARY and DT_FILTER (glibc elf/elf.h): what makes glibc load more than DT_NEEDED does.
+_DT_ALSO_LOADED: Final = frozenset({0x6FFFFEFB, 0x6FFFFEFC, 0x7FFFFFFD, 0x7FFFFFFF})
 _NOTE_BUILD_ID: Final = ("GNU", 3)
 _NOTE_DLOPEN: Final = ("FDO", 0x407C0C0A)
 _NOTE_PACKAGE: Final = ("FDO", 0xCAFE1A7E)
@@ -54,6 +56,7 @@ class ElfFile:
     interpreter: str | None = None
     soname: str | None = None
     needed: tuple[str, ...] = ()
+    also_loaded: tuple[str, ...] = ()
     rpath: str | None = None
     runpath: str | None = None
     build_id: str | None = None
@@ -152,6 +155,7 @@ def _read_dynamic(
     start = _offset_of(view, values[_DT_STRTAB], segments)
     end = start + values.get(_DT_STRSZ, 0)
     found["needed"] = tuple(_string(view, start + value, end) for tag, value in entries if tag == _DT_NEEDED)
+    found["also_loaded"] = tuple(_string(view, start + value, end) for tag, value in entries if tag in _DT_ALSO_LOADED)
     for tag, name in ((_DT_SONAME, "soname"), (_DT_RPATH, "rpath"), (_DT_RUNPATH, "runpath")):
         if tag in values:
             found[name] = _string(view, start + values[tag], end)

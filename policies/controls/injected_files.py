@@ -65,6 +65,9 @@ _GENERATORS: Final = frozenset(
      "systemd-factory-reset-generator", "systemd-bless-boot-generator"}
 )  # fmt: skip
 
+# ld.so(8), "Dynamic string tokens"; with a slash a name is a path.
+_PATH_SIGNS: Final = frozenset("/$")
+
 
 @control(
     "ZOA-404",
@@ -280,10 +283,13 @@ def only_known_generators(facts: Facts, parameters: Parameters) -> Iterator[Find
 )
 def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd have no /etc/ld.so.preload that is not empty, no ELF file whose RPATH or RUNPATH
-    has an empty, a relative or a writable directory, or whose interpreter lies in one, and no such directory or file in
-    ld.so.conf and what it includes, in ld.so.cache, in musl's search path, or as a module or include of openssl.cnf.
+    has an empty, a relative or a writable directory, or whose interpreter lies in one, none that names a library by its
+    path (DT_NEEDED) or has more loaded by DT_AUDIT, DT_DEPAUDIT, DT_FILTER or DT_AUXILIARY, and no such directory or
+    file in ld.so.conf and what it includes, in ld.so.cache, in musl's search path, or as a module or include of
+    openssl.cnf.
 
-    Why it matters: a library in such a directory is code in every program that looks there.
+    Why it matters: a library in such a directory is code in every program that looks there. What audits or filters is
+    loaded besides what a program says to need, and may be anywhere.
 
     Example: RUNPATH /var/lib/app:$ORIGIN/../lib.
 
@@ -309,6 +315,9 @@ def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                     yield about_name(
                         area, f"{elf.path}:{path}", "is where a program looks for libraries", (elf.path, path)
                     )
+            for name in (*elf.also_loaded, *(name for name in elf.needed if not _PATH_SIGNS.isdisjoint(name))):
+                message = "is a library that a program loads without a search, or besides what it needs"
+                yield about_name(area, f"{elf.path}:{name}", message, (elf.path, name))
 
 
 @control(

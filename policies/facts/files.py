@@ -51,6 +51,9 @@ class Elf(Fact, frozen=True, kw_only=True):
     soname: Annotated[str | None, about("DT_SONAME.")]
     starts: Annotated[bool, about("It has an entry point (e_entry): kernel or dynamic linker can run it.")]
     needed: Annotated[tuple[str, ...], about("DT_NEEDED, in order.")]
+    also_loaded: Annotated[
+        tuple[str, ...], about("DT_AUDIT, DT_DEPAUDIT, DT_FILTER and DT_AUXILIARY: what is loaded besides, in order.")
+    ]
     rpath: Annotated[str | None, about("DT_RPATH.")]
     runpath: Annotated[str | None, about("DT_RUNPATH.")]
     build_id: Annotated[str | None, about("NT_GNU_BUILD_ID, hexadecimal.")]

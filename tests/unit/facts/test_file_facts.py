@@ -79,12 +79,16 @@ def test_accounts_are_read_and_broken_lines_are_told() -> None:
 def test_an_elf_file_says_what_it_loads() -> None:
     dlopen = json.dumps([{"soname": ["libtss2-esys.so.0"]}]).encode()
     notes = note(b"GNU", 3, b"\xab\xcd") + note(b"FDO", 0x407C0C0A, dlopen)
-    content = elf(needed=("libc.so.6", "libpam.so.0"), runpath="/opt", rpath="/old", soname="x.so", notes=notes)
+    tags = {0x7FFFFFFF: "filter.so", 0x6FFFFEFC: "audit.so:b", 0x6FFFFEF9: "other"}
+    content = elf(
+        needed=("libc.so.6", "libpam.so.0"), runpath="/opt", rpath="/old", soname="x.so", notes=notes, tags=tags
+    )
     found = read_elf("/x", memoryview(content))
     assert found is not None
     assert (found.problem, found.machine, found.type) == (None, "x86-64", "shared")
     assert found.interpreter == "/lib64/ld-linux-x86-64.so.2"
     assert found.needed == ("libc.so.6", "libpam.so.0")
+    assert found.also_loaded == ("filter.so", "audit.so:b")
     assert (found.soname, found.runpath, found.rpath, found.build_id) == ("x.so", "/opt", "/old", "abcd")
     assert found.dlopen == ("libtss2-esys.so.0",)
 

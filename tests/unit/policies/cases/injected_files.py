@@ -313,6 +313,15 @@ CASES = (
     ),
     good("ZOA-430", root={"usr/a": program(runpath="$ORIGIN/../lib:${ORIGIN}"), "etc/ld.so.preload": file("")}),
     *(
+        bad("ZOA-430", f"{area}:/usr/a:audit.so", **{area: {"usr/a": program(tags={tag: "audit.so"})}})
+        for area, tag in (("root", 0x6FFFFEFB), ("root", 0x6FFFFEFC), ("initrd", 0x7FFFFFFD), ("root", 0x7FFFFFFF))
+    ),
+    *(
+        bad("ZOA-430", f"root:/usr/a:{name}", root={"usr/a": program(needed=("libc.so.6", name))})
+        for name in ("/usr/lib/x.so", "lib/x.so", "$ORIGIN")
+    ),
+    good("ZOA-430", root={"usr/a": program(needed=("libstdc++.so.6", "x"), tags={0x6FFFFFF0: "a", 0x7FFFFFFE: "b"})}),
+    *(
         bad(
             "ZOA-437", f"root:x.service:{key}:/usr/lib/x.raw", root={_UNIT: f"[Service]\nExecStart=/x\n{key}={value}\n"}
         )
