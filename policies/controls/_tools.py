@@ -37,9 +37,10 @@ _OTHERS: Final = {"systemd-udevd": "udevadm", "reboot": "systemctl", "poweroff":
 # `systemd-veritysetup attach VOLUME DATA HASHES ROOTHASH OPTIONS` opens nothing but what the image vouches for; how it
 # meets corruption, the mounts are judged by.
 _ROOT_HASH: Final = re.compile(r"[0-9a-f]{64}")
-_VOLUME: Final = re.compile(r"[A-Za-z0-9_-]+")
+# Nothing that device mapper, systemd or a shell reads as something else.
+_VOLUME: Final = re.compile(r"[A-Za-z0-9_.+-]+")
 # Names below /dev/mapper that systemd-veritysetup-generator(8) opens, in units that no file has.
-OF_THE_ROOT: Final = words("root usr")
+_OF_THE_ROOT: Final = words("root usr")
 _USER_MANAGERS: Final = ("user@", "capsule@")
 
 
@@ -56,6 +57,11 @@ def meddling_tool(area: Area, command: Sequence[str], unit: str = "") -> str | N
     return None
 
 
+def is_own_volume(name: str) -> bool:
+    """Whether a name below /dev/mapper is not that of the root or of /usr, and is spelled plainly."""
+    return _VOLUME.fullmatch(name) is not None and name not in _OF_THE_ROOT
+
+
 def _changes(name: str, arguments: list[str], unit: str) -> bool:
     plain = [argument for argument in arguments if not argument.startswith("-")]
     verb = "".join(plain[:1])
@@ -69,9 +75,8 @@ def _changes(name: str, arguments: list[str], unit: str) -> bool:
             return not options <= _SYSTEMCTL_OPTIONS or not (is_plain or plain in _SWITCHES)
         case "systemd-veritysetup":
             volume, root_hash = ("".join(plain[place : place + 1]) for place in (1, 4))
-            is_plain = _VOLUME.fullmatch(volume) is not None and volume not in OF_THE_ROOT
             is_known = verb == "detach" or (verb == "attach" and _ROOT_HASH.fullmatch(root_hash) and unit)
-            return not (is_plain and is_known)
+            return not (is_known and is_own_volume(volume))
         case "systemd-volatile-root":  # as systemd has it in its unit, which asks the kernel command line
             return unit != f"{name}.service" or arguments != ["yes", "/sysroot"]
         case "systemd":

@@ -121,7 +121,7 @@ def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     disks.
     """
     for area in facts.areas:
-        verified = {f"/dev/mapper/{name}" for name in _verified_volumes(area)}
+        verified = {f"/dev/mapper/{name}" for name in verified_volumes(area)}
         for mount in area.configuration.mounts:
             is_verified = mount.what in verified and mount.type in _OF_BLOCKS
             if is_in_memory(mount) or mount.type == "swap" or is_verified or mount.what in parameters["unverified"]:
@@ -129,7 +129,7 @@ def data_is_verified(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
             yield about_mount(area, mount, f"is mounted from {mount.what}, which no root hash in the image vouches for")
 
 
-def _verified_volumes(area: Area) -> Iterator[str]:
+def verified_volumes(area: Area) -> Iterator[str]:
     """The volumes that units open: `attach VOLUME DATA HASHES ROOTHASH OPTIONS` (systemd-veritysetup@.service(8))."""
     for unit in area.systemd.units:
         for program in unit.programs:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Parameter, Severity, control
 from policies.controls._arguments import about_argument, arguments, is_on
-from policies.controls.storage import about_mount
+from policies.controls._tools import is_own_volume
+from policies.controls.storage import about_mount, verified_volumes
 from policies.finding import about_name
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ def nothing_over_programs(facts: Facts, _parameters: Parameters) -> Iterator[Fin
 )
 def volumes_ask_nobody(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: every line of crypttab in root and initrd has tpm2-device= and headless, no tpm2-pin, no
-    keyscript, no token (PKCS#11, FIDO2) and no key file; or its key is /dev/urandom, which nobody knows. No argument of
-    the command line names a volume (luks=, luks.name=, rd.luks.uuid= and the like), but to turn them off.
+    keyscript, no token (PKCS#11, FIDO2) and no key file; or its key is /dev/urandom, which nobody knows. None has the
+    name root or usr, or that of a volume which a unit opens by its root hash. No argument of the command line names a
+    volume (luks=, luks.name=, rd.luks.uuid= and the like), but to turn them off.
 
     Why it matters: a volume that may be opened with a passphrase is opened by whoever knows one, with what he put into
     it; without headless, systemd asks at the console if the TPM does not answer. A key file is in the image for
-    everybody to read, or comes from outside.
+    everybody to read, or comes from outside. What has the name of a verified volume first is mounted in its place.
 
     Example: data /dev/vdb none luks.
 
@@ -78,10 +80,13 @@ def volumes_ask_nobody(facts: Facts, parameters: Parameters) -> Iterator[Finding
 
     Known limits: which PCRs the key is bound to is in the volume's header and not in the image.
     """
+    verified = {name for area in facts.areas for name in verified_volumes(area)}
     for area in facts.areas:
         for volume in area.configuration.encrypted_volumes:
-            problem = _problem(volume)
-            if problem is not None and volume.name not in parameters["allowed"]:
+            problem = None if volume.name in parameters["allowed"] else _problem(volume)
+            if volume.name in verified or not is_own_volume(volume.name):
+                problem = "takes the name of a volume that is read through a hash tree, or of no volume"
+            if problem is not None:
                 value = f"{volume.source} {volume.key} {','.join(volume.options)}"
                 yield about_name(area, f"{volume.origin.path}:{volume.name}", problem, (volume.origin, value))
     for placed in arguments(facts):

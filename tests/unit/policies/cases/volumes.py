@@ -5,6 +5,7 @@ from tests.fact_trees import esp_file, link
 
 _ETC = "etc/systemd/system"
 _OPENED = "none luks,tpm2-device=auto,headless"
+_ATTACH = f"attach weights /dev/a /dev/b {'a' * 64} panic-on-corruption"
 
 
 def _fstab(*lines: str) -> dict[str, str]:
@@ -72,7 +73,30 @@ CASES = (
             "/run/data.key tpm2-device=auto,headless",
         )
     ),
-    bad("ZOA-742", "initrd:/etc/crypttab:root", initrd=_crypttab("root /dev/vda2")),
+    bad("ZOA-742", "initrd:/etc/crypttab:data", initrd=_crypttab("data /dev/vda2")),
+    *(
+        bad("ZOA-742", f"initrd:/etc/crypttab:{name}", initrd=_crypttab(f"{name} /dev/vda2 {_OPENED}"))
+        for name in ("root", "usr", r"r\x6fot", "a/b")
+    ),
+    bad(
+        "ZOA-742",
+        "root:/etc/crypttab:root",
+        root=_crypttab("root /dev/vda2 /dev/urandom"),
+        parameters={"allowed": ("root",)},
+    ),
+    bad(
+        "ZOA-742",
+        "root:/etc/crypttab:weights",
+        root=_crypttab(f"weights /dev/vdb {_OPENED}"),
+        initrd={f"{_ETC}/x.service": f"[Service]\nExecStart=systemd-veritysetup {_ATTACH}\n"},
+    ),
+    good(
+        "ZOA-742",
+        root={
+            **_crypttab(f"da.t+a_1-x /dev/vdb {_OPENED}"),
+            f"{_ETC}/x.service": f"[Service]\nExecStart=systemd-veritysetup {_ATTACH}\n",
+        },
+    ),
     *(
         bad("ZOA-742", f"uki:0:{argument}", command_line=argument)
         for argument in ("luks.name=a=b", "rd.luks.uuid=a", "luks=yes", "rd.luks", "luks.key=/run/x", "luks.uuid=no")
