@@ -30,7 +30,7 @@ _ESCAPED: Final = re.compile(r'((?:\\.|[^"\\])*)"', re.DOTALL)
 _PROGRAM: Final = re.compile(
     r"RUN(?:\{(?:program|builtin)\})?|PROGRAM|IMPORT\{(?:program|builtin|file|cmdline|parent|db)\}|ENV\{SYSTEMD_WANTS\}"
 )
-_SETTING: Final = re.compile(r"(?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE")
+_SETTING: Final = re.compile(r"(?:SYSCTL|ATTR|ENV)\{[^}]*\}|OWNER|GROUP|MODE|NAME|SYMLINK")
 _ASSIGNS: Final = frozenset({"=", "+=", ":="})
 _BLANK_OR_QUOTE: Final = f"{SPACE}\"'"
 
@@ -47,7 +47,7 @@ def udev_programs(tree: FileTree) -> tuple[UdevProgram, ...]:
 
 
 def udev_settings(tree: FileTree) -> Iterator[UdevSetting]:
-    """What rules of udev write into the kernel, into variables and on nodes, and the files of variables they import."""
+    """What rules of udev write into the kernel, into variables, on nodes and as names, with the files they import."""
     for path in drop_ins(tree, "udev/rules.d", ".rules"):
         for origin, text in statements(tree, path, udev_lines):
             found = list(pairs(text))

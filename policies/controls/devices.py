@@ -11,10 +11,10 @@ from policies.finding import about_name, about_path
 from policies.globs import agrees, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from policies.control import Parameters
-    from policies.facts import Facts, TmpfilesEntry
+    from policies.facts import Facts, TmpfilesEntry, UdevSetting
     from policies.finding import Finding
 
 # Devices that stand for all of their kind, by subsystem.
@@ -31,6 +31,23 @@ _RECURSIVE: Final = frozenset("ZA")
 _GROUPS: Final = frozenset({"root", "0", "disk", "kmem", "cdrom", "tape"})
 # What udev(7) calls a match.
 _CONDITION: Final = re.compile(r'\b(KERNEL|SUBSYSTEM)\s*==\s*(i?)"([^"]*)"')
+# udev(7), SYMLINK: names below /dev as rules of systemd, LVM and distributions give them. What a disk says about itself
+# is in names of disks, so nobody relies on these; a name that is written out is one that a rule chose.
+_FIRST: Final = "dri infiniband input mtd serial snd tape v4l virtio-ports"
+_SAID: Final = r"(?:\$env\{(?:ID_\w+|DM_NAME|DM_UUID|DISKSEQ|\.\w+)\}|\$attr\{[\w/]+\}|\$result|%n)"
+_LINK: Final = re.compile(
+    rf"rtc|cdrom|ptp_(?:kvm|hyperv)|mapper/\$env\{{DM_NAME\}}|(?:{'|'.join(_FIRST.split())})/(?:[\w/-]|{_SAID})+"
+    rf"|disk/by-[a-z-]+/(?:[a-z0-9]+-)*{_SAID}(?:[\w/-]|{_SAID})*"
+)
+# Links to the root, and what udev itself found out before (systemd rules.d/99-systemd.rules.in).
+_AUTO_ROOTS: Final = frozenset({"gpt-auto-root", "gpt-auto-root-luks"})
+_FOUND_OUT: Final = ('ENV{ID_PART_GPT_AUTO_ROOT}=="1"', 'ENV{DM_UUID}=="CRYPT-*", ENV{DM_NAME}=="root"')
+_ALIAS: Final = re.compile(r"/sys/subsystem/[\w/%$-]+")
+# Variables by which the rules above name a device, and the value that they give them.
+_NAMING: Final[Mapping[str, str | None]] = {
+    "ENV{DM_NAME}": "$attr{dm/name}", "ENV{ID_PART_GPT_AUTO_ROOT}": None, "ENV{DEVLINKS}": None, "ENV{DEVNAME}": None,
+}  # fmt: skip
+_NAME: Final = re.compile(r"[^/]*|mapper/control")
 _STATIC_NODE: Final = re.compile(r'static_node=([^"\s]+)')
 
 
@@ -56,17 +73,21 @@ def no_device_node(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no device node outside of /dev, which the kernel's own nodes hide, and no
     line of tmpfiles.d makes one anywhere. No line of tmpfiles.d and no rule of udev gives memory (mem, kmem, port) or
     disks to a user or to a group but those that distributions have for them (disk, kmem, cdrom, tape), or lets others
-    read or write them, and no line of tmpfiles.d writes to them.
+    read or write them, and no line of tmpfiles.d writes to them. No rule of udev gives a device a name (SYMLINK, NAME,
+    SYSTEMD_ALIAS) but those of systemd, LVM and distributions, such as mapper/$env{DM_NAME} and disk/by-uuid/ with what
+    the disk says, or sets the variables by which these name the root's and the mapped devices.
 
     Why it matters: a node opens a disk, the memory or a console by its numbers, whatever it is called and whoever the
-    rules for /dev would let; a disk that a service may read or write shows and changes what others trust.
+    rules for /dev would let; a disk that a service may read or write shows and changes what others trust. A disk that a
+    rule calls mapper/root is mounted in the place of the root that dm-verity checks.
 
     Example: c /run/engine/m 0666 - - - 1:1 in tmpfiles.d is /dev/mem for everybody.
 
     Fix: remove the node or the line; give a service its device with DeviceAllow= and the group of the node in /dev.
 
     Known limits: programs that make nodes or change rights themselves are not known; nor is who is in a group. Of rules
-    of udev the conditions on the name and on the subsystem are weighed, no others and no jumps.
+    of udev the conditions on the name and on the subsystem are weighed, no others and no jumps. What a variable adds
+    to a name is judged only where it has "..", or "mapper/", and not what the hardware database sets.
     """
     for area in facts.areas:
         for file in area.files:
@@ -87,9 +108,35 @@ def no_device_node(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
                 )
                 yield about_name(area, subject, message, (entry.origin, value))
         for item in area.configuration.udev_settings:
-            if item.key in _JUDGED and not _JUDGED[item.key](item.value) and _is_about_device(item.rule):
-                message = "opens memory or a disk to others than root"
-                yield about_name(area, f"{item.origin}:{item.key}", message, (item.origin, item.rule))
+            for subject, message in _given(item, parameters["allowed"]):
+                yield about_name(area, f"{item.origin}:{subject}", message, (item.origin, item.rule))
+
+
+def _given(item: UdevSetting, allowed: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with what a rule of udev gives a device: subject and message."""
+    if item.key in _JUDGED and not _JUDGED[item.key](item.value) and _is_about_device(item.rule):
+        yield item.key, "opens memory or a disk to others than root"
+    for name in _names(item):
+        if f"/dev/{name}" not in allowed:
+            yield f"{item.key}:{name}", "names a device as neither systemd nor a distribution does"
+
+
+def _names(item: UdevSetting) -> Iterator[str]:
+    """What a rule of udev gives a device as a name, or to a variable as one, where it is not known to be harmless."""
+    words = item.value.split()
+    if item.key == "SYMLINK":
+        is_root = any(text in item.rule for text in _FOUND_OUT)
+        yield from (word for word in words if not (_LINK.fullmatch(word) or (is_root and word in _AUTO_ROOTS)))
+    elif item.key == "ENV{SYSTEMD_ALIAS}":
+        yield from (word for word in words if not _ALIAS.fullmatch(word))
+    elif (item.key == "NAME" and not _NAME.fullmatch(item.value)) or (
+        item.key.startswith("ENV{") and (_NAMING.get(item.key, item.value) != item.value or _leads_away(item.value))
+    ):
+        yield item.value
+
+
+def _leads_away(value: str) -> bool:
+    return ".." in value.split("/") or "mapper/" in value
 
 
 def _opens_device(entry: TmpfilesEntry) -> bool:

@@ -48,10 +48,10 @@ class UdevProgram(Fact, frozen=True, kw_only=True):
 class UdevSetting(Fact, frozen=True, kw_only=True):
     """What a udev rule writes into the kernel, SYSCTL{} or ATTR{}, into a variable, ENV{}, or on a node (udev(7)).
 
-    A variable may also be set by a file that a rule imports.
+    A variable may also be set by a file that a rule imports. Names of a device are SYMLINK and NAME.
     """
 
-    key: Annotated[str, about("As it is spelled: SYSCTL{kernel.sysrq}, ATTR{power/control}, ENV{NAME}, MODE.")]
+    key: Annotated[str, about("As it is spelled: SYSCTL{kernel.sysrq}, ATTR{power/control}, ENV{NAME}, MODE, SYMLINK.")]
     value: Annotated[str, about("Value, substitutions not made.")]
     rule: Annotated[str, about("The whole rule, continued lines joined.")]
     origin: Annotated[Origin, about("File and first line.")]

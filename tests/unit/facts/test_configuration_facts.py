@@ -77,11 +77,14 @@ def test_udev_rules_that_write_something_are_found() -> None:
     rules = (
         'KERNEL=="a", ATTR{b}!="1", SYSCTL{kernel.sysrq}="1", \\\n ATTR{../power/control} += e"\\x61 \\" b"\n'
         'ATTR{c}=="x", SYSCTL{d}=="y", ATTRS{e}="z"\nIMPORT{file}="/run/f"\n'
+        'SYMLINK+="a b", NAME="c", SYMLINK=="d", SYMLINK-="e"\n'
     )
     found = area(tree({**UNITS, "usr/lib/udev/rules.d/1.rules": rules}), "root", Gaps()).configuration
     assert [(item.key, item.value, item.origin.line) for item in found.udev_settings] == [
         ("SYSCTL{kernel.sysrq}", "1", 1),
         ("ATTR{../power/control}", 'a " b', 1),
+        ("SYMLINK", "a b", 5),
+        ("NAME", "c", 5),
     ]
     assert [(item.key, item.command) for item in found.udev_programs] == [("IMPORT{file}", "/run/f")]
 

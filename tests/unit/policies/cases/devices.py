@@ -14,6 +14,7 @@ _NAMES = (
     "mem", "kmem", "port", "sda", "sda1", "vda", "vda1", "xvda", "hda", "nvme0n1", "nvme0n1p1", "mmcblk0", "dm-0",
     "md0", "loop0", "sg0",
 )  # fmt: skip
+_FOLDERS = "dri infiniband input mtd serial snd tape v4l virtio-ports"
 
 CASES = (
     *(bad("ZOA-743", f"root:/{_TMPFILES}:{path}", root={_TMPFILES: f"z {path} 0666\n"}) for path in _NODES),
@@ -71,5 +72,65 @@ CASES = (
             'SUBSYSTEM=="scsi_generic", GROUP="tape"\nKERNEL=="mem", GROUP="0", OWNER="0", MODE=="0666"\n'
             'KERNEL=="mem", GROUP="root", ENV{a}="b"\n'
         },
+    ),
+    *(
+        bad("ZOA-743", f"{area}:/{_RULES}:1:{key}:{name}", **{area: {_RULES: f'KERNEL=="vdb", {key}{rest}\n'}})
+        for area, key, rest, name in (
+            *(
+                ("initrd", "SYMLINK", f'+="{name}", OPTIONS+="link_priority=1000"', name)
+                for name in (
+                    *("mapper/root", "mapper/weights", "mapper/$env{X}", "gpt-auto-root", "gpt-auto-root-luks", "root"),
+                    *("disk/by-uuid/abc", "disk/by-id/a-b", "disk/by-label/", "disk/by-uuid/$env{X}", "disk/x", "vdc"),
+                    *(
+                        "$env{ID_X}",
+                        "input/../mapper/root",
+                        "x/a",
+                        "/dev/mapper/root",
+                        "rtc$env{ID_X}",
+                        "input/$env{X}",
+                    ),
+                    *("disk/by-path/%k", "dri/$name", "disk/by-uuid/$env{ID_A}/../b", "mapper/root-$env{DM_NAME}"),
+                )
+            ),
+            ("root", "SYMLINK", '="rtc\tmapper/a"', "mapper/a"),
+            ("root", "SYMLINK", ':=e"m\\x61pper/a"', "mapper/a"),
+            ("root", "NAME", '="mapper/root"', "mapper/root"),
+            ("root", "ENV{SYSTEMD_ALIAS}", '+="/sys/subsystem/a /dev/mapper/root"', "/dev/mapper/root"),
+            ("root", "ENV{SYSTEMD_ALIAS}", '="/sys/subsystem/../../dev/a"', "/sys/subsystem/../../dev/a"),
+            ("root", "ENV{DM_NAME}", '="root"', "root"),
+            ("root", "ENV{ID_PART_GPT_AUTO_ROOT}", '="1"', "1"),
+            ("root", "ENV{DEVLINKS}", '="x"', "x"),
+            ("root", "ENV{DEVNAME}", '="x"', "x"),
+            ("root", "ENV{ID_X}", '="a/../b"', "a/../b"),
+            ("root", "ENV{ID_X}", '="mapper/b"', "mapper/b"),
+        )
+    ),
+    bad("ZOA-743", f"root:/{_RULES}:1:SYMLINK:a", root={_RULES: 'ENV{ID_PART_GPT_AUTO_ROOT}=="1", SYMLINK+="a"\n'}),
+    bad(
+        "ZOA-743",
+        f"root:/{_RULES}:1:SYMLINK:gpt-auto-root",
+        root={_RULES: 'ENV{DM_NAME}=="root", SYMLINK+="gpt-auto-root"\n'},
+    ),
+    good(
+        "ZOA-743",
+        initrd={
+            _RULES: 'ENV{ID_PART_GPT_AUTO_ROOT}=="1", ENV{ID_FS_TYPE}!="crypto_LUKS", SYMLINK+="gpt-auto-root"\n'
+            'ENV{ID_PART_GPT_AUTO_ROOT}=="1", SYMLINK+="gpt-auto-root-luks"\n'
+            'ENV{DM_UUID}=="CRYPT-*", ENV{DM_NAME}=="root", SYMLINK+="gpt-auto-root"\n'
+            'ENV{DM_NAME}="$attr{dm/name}", SYMLINK+="mapper/$env{DM_NAME} rtc cdrom ptp_kvm ptp_hyperv"\n'
+            'NAME="mapper/control"\nNAME="$env{ID_NET_NAME}", ENV{SYSTEMD_ALIAS}="/sys/subsystem/net/devices/$name"\n'
+            'ENV{SYSTEMD_ALIAS}+="/sys/subsystem/bluetooth/devices/%k"\nENV{ID_X}="a/b..", ATTR{x}="mapper/a"\n'
+            'SYMLINK+="disk/by-id/dm-name-$env{DM_NAME} disk/by-id/dm-uuid-$env{DM_UUID}"\n'
+            'SYMLINK+="disk/by-path/$env{ID_PATH}-part/by-partnum/%n disk/by-id/scsi-$result$env{.PART_SUFFIX}"\n'
+            'SYMLINK+="disk/by-diskseq/$env{DISKSEQ} disk/by-id/pmem-$attr{uuid}"\n'
+            'SYMLINK+="disk/by-id/memstick-$env{ID_A}_$env{ID_B}"\n'
+            'SYMLINK+="disk/by-loop-inode/$env{ID_A}-$env{ID_B}$env{.PART_SUFFIX}"\n'
+            + "".join(f'SYMLINK+="{name}/by-id/$env{{ID_BUS}}-$attr{{a/b}}-x"\n' for name in _FOLDERS.split())
+        },
+    ),
+    good(
+        "ZOA-743",
+        root={_RULES: 'SYMLINK+="a b"\n', "usr/lib/udev/rules.d/y.rules": 'ENV{X}+=="..", SYMLINK=="mapper/root"\n'},
+        parameters={"allowed": ("/dev/a", "/dev/b")},
     ),
 )
