@@ -27,9 +27,17 @@ _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 # Kernel parameters that name a program which the kernel starts, or make it start one.
 _HELPERS: Final = frozenset({"kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd", "fs.binfmt_misc.register"})
 _HELPER_VALUES: Final = frozenset({None, "", "/sbin/modprobe", "/usr/sbin/modprobe", "/bin/false", "/usr/bin/false"})
-_KERNEL_FILES: Final = re.compile(
-    r"/proc/sys/.+|/proc/sysrq-trigger|/sys/kernel/(?:uevent_helper|security/lockdown|config/.+)"
-    r"|/sys/fs/cgroup/.*release_agent|/sys/power/.+|/sys/firmware/.+|/sys/module/.+|/sys/kernel/(?:debug|tracing)/.+"
+# Also what may be one of these: a pattern that begins at the top.
+_KERNEL_FILES: Final = re.compile(r"/(?:(?:proc|sys|dev)(?:/.*)?|[^/]*[*?\[{].*)", re.DOTALL)
+# What tunes memory, disks, processors and lights there, and what is for every program.
+_TUNING: Final = re.compile(
+    r"/sys/kernel/mm/(?:transparent_hugepage|ksm|lru_gen)/(?:khugepaged/)?[^/]+|/sys/block/[^/]+/queue/[^/]+"
+    r"|/sys/kernel/mm/hugepages/[^/]+/[^/]+|/sys/devices/system/cpu/cpu[0-9]+/cpufreq/[^/]+"
+    r"|/sys/class/leds/[^/]+/(?:brightness|trigger)|/dev/(?:shm/.+|fd|std(?:in|out|err)|core)"
+)
+# What a service may write besides; who may open memory, disks and terminals, other controls judge.
+_OPENED: Final = re.compile(
+    r"/dev/(?:null|zero|full|console|kmsg|log|u?random|tty.*|pts/.*|hvc.*|fuse|net/tun|kvm|tpmrm[0-9]+|dri/.*|nvidia.*)"
 )
 # Linux Documentation/filesystems/configfs.rst: who makes a directory makes an object of the kernel.
 _CONFIGFS: Final = "/sys/kernel/config/"
@@ -69,14 +77,16 @@ _OWNED: Final = {
 )
 def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: sysctl.d of root and initrd sets kernel.modprobe, kernel.hotplug, kernel.poweroff_cmd and
-    fs.binfmt_misc.register to nothing but modprobe, false or nothing, and no line of tmpfiles.d writes kernel
-    parameters below /proc/sys, or such files of /sys, nor those of modules, tracing, sysrq, lockdown, power, ACPI
-    tables and variables of UEFI, or makes anything in configfs; no unit has such a file as StandardOutput=,
-    StandardError= or OpenFile=.
+    fs.binfmt_misc.register to nothing but modprobe, false or nothing, and no line of tmpfiles.d writes, copies or links
+    anything into /proc, /sys or /dev, but how memory, disks and processors are used (/sys/kernel/mm, queue of a disk,
+    cpufreq), lights, shared memory and usual links, or makes anything in configfs; no unit has such a file as
+    StandardOutput=, StandardError= or OpenFile=, but terminals, /dev/null, and devices such as those of graphics,
+    tunnels and the TPM's resource manager.
 
     Why it matters: the kernel starts these programs as root, outside of every unit, when a module, a device or a
     crash asks for it. In configfs a directory is a USB gadget with a serial line, a target of netconsole, or an ACPI
-    table; what is written into /proc/sys is not in sysctl.d, where controls judge it.
+    table; what is written into /proc/sys is not in sysctl.d, where controls judge it, and what is
+    written to a TPM, to registers of a processor or to the policy of IMA is in no file that is read at all.
 
     Example: w /sys/kernel/uevent_helper - - - - /usr/lib/helper.
 
@@ -93,17 +103,20 @@ def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
                 yield about_name(area, setting.key, "names a program that the kernel starts", (setting.origin, value))
         for item in area.configuration.tmpfiles:
             kind, path = item.type[:1], item.path
-            is_glob = path.startswith(("/proc/", "/sys/")) and any(letter in path for letter in "*?[")
             is_made = kind in _MAKES_FOLDERS and path.startswith(_CONFIGFS)
-            is_written = kind in MAKES_CONTENT and (is_glob or any(map(_KERNEL_FILES.fullmatch, written(area, item))))
+            is_written = kind in MAKES_CONTENT and any(map(_is_of_kernel, written(area, item)))
             if is_made or is_written:
                 value = f"{item.type} {item.path} {item.argument}"
                 yield about_name(area, str(item.origin), "writes into the kernel", (item.origin, value))
         for unit in area.systemd.units:
             for output, path in _outputs(area, unit):
-                if _KERNEL_FILES.fullmatch(path):
+                if _is_of_kernel(path) and not _OPENED.fullmatch(path):
                     evidence = (output.origin, f"{output.key}={output.value}")
                     yield about_name(area, f"{unit.name}:{output.key}", "writes into the kernel", evidence)
+
+
+def _is_of_kernel(path: str) -> bool:
+    return _KERNEL_FILES.fullmatch(path) is not None and _TUNING.fullmatch(path) is None
 
 
 @control(

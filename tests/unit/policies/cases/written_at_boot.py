@@ -11,7 +11,11 @@ _KERNEL_FILES = (
     "/proc/sys/kernel/randomize_va_space", "/proc/sys/kernel/yama/ptrace_scope",
     "/sys/module/firmware_class/parameters/path", "/sys/kernel/debug/a", "/sys/kernel/tracing/kprobe_events",
     "/sys/kernel/config/usb_gadget/g/UDC", "/sys/firmware/efi/efivars/LoaderEntryOneShot-1",
-    "/sys/firmware/acpi/interrupts/sci", "/proc/s*/kernel/modprobe",
+    "/sys/firmware/acpi/interrupts/sci", "/proc/s*/kernel/modprobe", "/sys/class/tpm/tpm0/ppi/request",
+    "/sys/kernel/security/ima/policy", "/dev/tpm0", "/dev/cpu/0/msr", "/proc/1/mem", "/sys", "/proc", "/dev",
+    "/sys/class/x", "/sys/class/leds/a/device/x", "/sys/block/sda/device/delete", "/sys/kernel/mm/x", "/dev/fd/3",
+    "/sys/devices/system/cpu/cpu0/online", "/dev/corex", "/dev/log", "/dev/null",
+    "/p*/sys/kernel/modprobe", "/?roc/a", "/[p]roc/a", "/{proc,x}/sys/kernel/modprob?",
 )  # fmt: skip
 _READ = (
     "/run/systemd/network/a.network", "/run/systemd/nspawn.conf.d/a", "/etc/systemd/system.conf",
@@ -51,6 +55,10 @@ _CHANGING = (
 )
 _VERBS = "start stop restart try-restart reload isolate poweroff reboot halt kill reset-failed is-active is-failed show"
 _OPTIONS = "--force -f --no-block --quiet -q --no-wall --job-mode=replace-irreversibly"
+_OPEN_DEVICES = (
+    "null zero full console kmsg log random urandom tty ttyS0 pts/0 hvc0 fuse net/tun kvm tpmrm0 dri/card0 nvidia0 "
+    "shm/a"
+)
 _RULES = "usr/lib/udev/rules.d/x.rules"
 _APPLIERS = {
     "systemd-tmpfiles": "--create --clean --remove --boot --graceful --prefix=/a --exclude-prefix=/b -E --no-pager "
@@ -64,6 +72,11 @@ _APPLIERS = {
 
 CASES = (
     *(bad("ZOA-435", f"root:/{_TMPFILES}:1", root={_TMPFILES: f"w {path} - - - - x\n"}) for path in _KERNEL_FILES),
+    bad(
+        "ZOA-435",
+        f"root:/{_TMPFILES}:1",
+        root={_TMPFILES: f"C /sys/kernel/mm/ksm/a - - - - /{_TREE}\n", f"{_TREE}/a": "", f"{_TREE}/b/c": ""},
+    ),
     *(
         bad("ZOA-435", f"root:/{_TMPFILES}:1", root={_TMPFILES: f"{kind} /sys/kernel/config/acpi/table/a\n"})
         for kind in "dDvqQ"
@@ -80,6 +93,8 @@ CASES = (
             ("StandardOutput", "append:/proc/sys/kernel/../kernel/core_pattern"),
             ("StandardError", "truncate:/proc/sysrq-trigger"),
             ("OpenFile", "/proc/sysrq-trigger:name:append"),
+            ("OpenFile", "/dev/tpm0"),
+            ("StandardOutput", "file:/sys/kernel/security/ima/policy"),
         )
     ),
     good(
@@ -253,6 +268,22 @@ CASES = (
             "'/proc/sys/kernel/modprobe'",
         )
     ),
+    good(
+        "ZOA-435",
+        root={
+            _TMPFILES: "".join(
+                f"w /{path} - - - - x\n"
+                for path in (
+                    *(f"sys/kernel/mm/{name}/x" for name in ("transparent_hugepage", "ksm", "lru_gen", "hugepages/a")),
+                    *("sys/kernel/mm/transparent_hugepage/khugepaged/defrag", "sys/block/sda/queue/scheduler"),
+                    *("sys/devices/system/cpu/cpu12/cpufreq/scaling_governor", "sys/class/leds/a/brightness"),
+                    *("sys/class/leds/a/trigger", "dev/shm/a/b", "dev/fd", "dev/stdin", "dev/stdout", "dev/stderr"),
+                    *("dev/core", "proceed/a", "system", "devices", "sys/block/*/queue/rotational", "a/*"),
+                )
+            ),
+            _UNIT: "[Service]\nExecStart=/x\n" + "".join(f"OpenFile=/dev/{name}\n" for name in _OPEN_DEVICES.split()),
+        },
+    ),
     good("ZOA-435", root={_TMPFILES: "w /run/modprob? - - - - x\nr /proc/x* - - - - x\n"}),
     bad("ZOA-435", f"initrd:/{_TMPFILES}:1", initrd={_TMPFILES: "w+ /proc/sysrq-trigger - - - - b\n"}),
     *(
@@ -263,7 +294,7 @@ CASES = (
         "ZOA-435",
         root={
             "etc/sysctl.d/a.conf": "kernel.core_pattern=core\n",
-            _TMPFILES: "r /proc/sysrq-trigger\nw /sys/class/x - - - - 1\nz /sys/kernel/uevent_helper 0600\n",
+            _TMPFILES: "r /proc/sysrq-trigger\nz /sys/kernel/uevent_helper 0600\n",
         },
     ),
     *(
