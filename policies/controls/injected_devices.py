@@ -6,7 +6,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from policies.control import Door, Severity, control
+from policies.control import Door, Parameter, Severity, control
+from policies.controls._products import words
 from policies.controls._udev import RUNNING, VARIABLE, commands_of, words_of
 from policies.controls._writable import given_to_run, is_writable
 from policies.finding import about_name
@@ -32,6 +33,9 @@ _VARIABLE_IMPORTS: Final = frozenset({"IMPORT{cmdline}", "IMPORT{parent}", "IMPO
 _IMPORTERS: Final = frozenset(
     {"ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id"}
 )
+# What else rules of systemd, LVM and mdadm run; what they are told, ZOA-436 judges.
+_KNOWN: Final = _IMPORTERS | words("iocost loginctl mdadm systemctl systemd-sysctl udevadm")
+_KNOWN_PLACES: Final = words("/usr/lib/udev /lib/udev /usr/lib/systemd /lib/systemd /usr/bin /usr/sbin /bin /sbin")
 # What a rule of systemd runs if it is set, which nothing does but another rule.
 _UNSET: Final = "REMOVE_CMD"
 _NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false", "true", "false"})
@@ -43,34 +47,40 @@ _NO_COMMAND: Final = frozenset({"/bin/true", "/usr/bin/true", "/bin/false", "/us
     severity=Severity.HIGH,
     title="udev and modprobe run and read nothing in a writable place, and modprobe runs nothing at all",
     references=_CHANGE_CONTROL,
+    parameters=(Parameter("allowed", (), "Paths of programs that rules of udev run besides those of systemd."),),
 )
-def no_injected_device_program(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+def no_injected_device_program(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: programs of udev rules in root and initrd, what env, ld.so and the like are given to run in
     them, and files whose variables they import do not lie in a writable place, nor what rules or such files put
     into a variable by which they are named; nothing else decides what is run: no attribute of a device, no result of
     a program, no argument of the kernel, and no variable but one that the same rule sets and that rules set to
-    nothing but texts without substitutions and import from nowhere; install and remove lines of modprobe.d run nothing
+    nothing but texts without substitutions and import from nowhere. The programs are those that rules of systemd, LVM
+    and mdadm run, in the directories for programs, links followed; install and remove lines of modprobe.d run nothing
     but true and false.
 
-    Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then.
+    Why it matters: devices and modules turn up whenever somebody outside attaches one; these run as root then, without
+    a unit and its sandbox.
 
     Example: install dccp /var/lib/x.
 
     Fix: remove the rule; to forbid a module, use install MODULE /bin/false.
 
     Known limits: commands that a shell line of a rule calls in turn are not seen, nor what the hardware database
-    puts into variables that rules set, too, or into REMOVE_CMD and SYSTEMD_WANTS. Programs of udev and dmsetup that
-    print variables are believed to print their own.
+    puts into variables that rules set, too, or into REMOVE_CMD and SYSTEMD_WANTS. Programs of udev and dmsetup go
+    by name and directory, and are believed to print their own variables.
     """
     for area in facts.areas:
         for rule in area.configuration.udev_programs:
-            for path in _run_by(area, rule):
-                if is_writable(area, path):
-                    yield about_name(area, str(rule.origin), f"makes udev run or read {path}", (rule.origin, rule.rule))
-                    break
+            problems = [f"makes udev run or read {path}" for path in _run_by(area, rule) if is_writable(area, path)][:1]
             source = _decided_by(area, rule)
             if source is not None:
-                yield about_name(area, str(rule.origin), f"makes udev run what {source} says", (rule.origin, rule.rule))
+                problems.append(f"makes udev run what {source} says")
+            for problem in problems:
+                yield about_name(area, str(rule.origin), problem, (rule.origin, rule.rule))
+            for path in () if problems else _unknown(area, rule):
+                if path not in parameters["allowed"]:
+                    message = "makes udev run a program that is not of systemd"
+                    yield about_name(area, f"{rule.origin}:{path}", message, (rule.origin, rule.rule))
         for line in area.configuration.modprobe:
             if line.directive in {"install", "remove"} and line.rest.strip() not in _NO_COMMAND:
                 value = f"{line.directive} {line.module} {line.rest}"
@@ -83,6 +93,15 @@ def _run_by(area: Area, rule: UdevProgram) -> Iterator[str]:
         path = command[0] if command[0].startswith("/") else f"{_UDEV_PROGRAMS}/{command[0]}"
         yield path
         yield from given_to_run(area, path, command[1:])
+
+
+def _unknown(area: Area, rule: UdevProgram) -> Iterator[str]:
+    """The programs that a rule of udev runs and that no rule of systemd or LVM does."""
+    for command in commands_of(area, rule):
+        path = command[0] if command[0].startswith("/") else f"{_UDEV_PROGRAMS}/{command[0]}"
+        place, _, name = (area.real(path) or "").rpartition("/")
+        if name not in _KNOWN or place not in _KNOWN_PLACES:
+            yield path
 
 
 def _decided_by(area: Area, rule: UdevProgram) -> str | None:

@@ -6,14 +6,14 @@ import re
 from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
-from policies.control import Door, Severity, control
+from policies.control import Door, Parameter, Severity, control
 from policies.controls._appliers import foreign_input
 from policies.controls._products import exists, words
 from policies.controls._read_places import is_read, leads_to_read, replaced, unquoted
 from policies.controls._tmpfiles import MAKES_CONTENT, lets_write, source, written
 from policies.controls._tools import meddling_tool
 from policies.controls._udev import commands_of
-from policies.finding import about_name
+from policies.finding import about_name, about_path
 from policies.globs import matches
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 # Kernel parameters that name a program which the kernel starts, or make it start one.
 _HELPERS: Final = frozenset({"kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd", "fs.binfmt_misc.register"})
+# Programs that the kernel starts by a path of its own (call_usermodehelper in security/keys/request_key.c, net/bridge,
+# fs/nfs/cache_lib.c, fs/nfsd/nfs4recover.c, drivers/block/drbd, drivers/video/fbdev/uvesafb.c, fs/ocfs2/stackglue.c,
+# security/tomoyo, drivers/pnp/pnpbios), and that mount(8), umount(8) and fsck(8) start for a type of file systems.
+_STARTED_BY_NAME: Final = re.compile(
+    r"request-key|bridge-stp|nfs_cache_getent|nfsdcltrack|drbdadm|v86d|ocfs2_hb_ctl|tomoyo-init|pnpbios|hotplug"
+    r"|(?:u?mount|fsck)\..+"
+)
 _HELPER_VALUES: Final = frozenset({None, "", "/sbin/modprobe", "/usr/sbin/modprobe", "/bin/false", "/usr/bin/false"})
 # Also what may be one of these: a pattern that begins at the top.
 _KERNEL_FILES: Final = re.compile(r"/(?:(?:proc|sys|dev)(?:/.*)?|[^/]*[*?\[{].*)", re.DOTALL)
@@ -74,14 +81,16 @@ _OWNED: Final = {
     severity=Severity.HIGH,
     title="Nothing tells the kernel which programs to start",
     references=_CHANGE_CONTROL,
+    parameters=(Parameter("allowed", (), 'Paths of helpers that the image needs, such as "/usr/sbin/fsck.ext4".'),),
 )
-def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
+def no_kernel_helper(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: sysctl.d of root and initrd sets kernel.modprobe, kernel.hotplug, kernel.poweroff_cmd and
     fs.binfmt_misc.register to nothing but modprobe, false or nothing, and no line of tmpfiles.d writes, copies or links
     anything into /proc, /sys or /dev, but how memory, disks and processors are used (/sys/kernel/mm, queue of a disk,
     cpufreq), lights, shared memory and usual links, or makes anything in configfs; no unit has such a file as
     StandardOutput=, StandardError= or OpenFile=, but terminals, /dev/null, and devices such as those of graphics,
-    tunnels and the TPM's resource manager.
+    tunnels and the TPM's resource manager. No program has the name of one that the kernel starts by itself, such as
+    request-key, bridge-stp and drbdadm, or that mount and fsck start for a file system (mount.TYPE, fsck.TYPE).
 
     Why it matters: the kernel starts these programs as root, outside of every unit, when a module, a device or a
     crash asks for it. In configfs a directory is a USB gadget with a serial line, a target of netconsole, or an ACPI
@@ -93,26 +102,35 @@ def no_kernel_helper(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
     Fix: remove the line.
 
     Known limits: a program that writes there itself is not seen; kernel.core_pattern in sysctl.d is the subject of
-    ZOA-801.
+    ZOA-801. What /usr/sbin/modprobe, poweroff and reboot are, which the kernel starts too, is not asked.
     """
     for area in facts.areas:
+        for name, pairs in area.programs.items():
+            for file, program in pairs if _STARTED_BY_NAME.fullmatch(name) else ():
+                if file.path not in parameters["allowed"]:
+                    message = "is what kernel, mount or fsck start by its name"
+                    yield about_path(area, file.path, message, f"{program.path}, mode {program.mode:04o}")
         for setting in area.configuration.sysctl:
             names_one = any(matches(setting.key, key, ".") for key in _HELPERS)
             if names_one and setting.value not in _HELPER_VALUES:
                 value = f"{setting.key} = {setting.value}"
                 yield about_name(area, setting.key, "names a program that the kernel starts", (setting.origin, value))
-        for item in area.configuration.tmpfiles:
-            kind, path = item.type[:1], item.path
-            is_made = kind in _MAKES_FOLDERS and path.startswith(_CONFIGFS)
-            is_written = kind in MAKES_CONTENT and any(map(_is_of_kernel, written(area, item)))
-            if is_made or is_written:
-                value = f"{item.type} {item.path} {item.argument}"
-                yield about_name(area, str(item.origin), "writes into the kernel", (item.origin, value))
-        for unit in area.systemd.units:
-            for output, path in _outputs(area, unit):
-                if _is_of_kernel(path) and not _OPENED.fullmatch(path):
-                    evidence = (output.origin, f"{output.key}={output.value}")
-                    yield about_name(area, f"{unit.name}:{output.key}", "writes into the kernel", evidence)
+        yield from _written_into_kernel(area)
+
+
+def _written_into_kernel(area: Area) -> Iterator[Finding]:
+    for item in area.configuration.tmpfiles:
+        kind, path = item.type[:1], item.path
+        is_made = kind in _MAKES_FOLDERS and path.startswith(_CONFIGFS)
+        is_written = kind in MAKES_CONTENT and any(map(_is_of_kernel, written(area, item)))
+        if is_made or is_written:
+            value = f"{item.type} {item.path} {item.argument}"
+            yield about_name(area, str(item.origin), "writes into the kernel", (item.origin, value))
+    for unit in area.systemd.units:
+        for output, path in _outputs(area, unit):
+            if _is_of_kernel(path) and not _OPENED.fullmatch(path):
+                evidence = (output.origin, f"{output.key}={output.value}")
+                yield about_name(area, f"{unit.name}:{output.key}", "writes into the kernel", evidence)
 
 
 def _is_of_kernel(path: str) -> bool:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from tests.control_cases import bad, good
-from tests.fact_trees import link
+from tests.fact_trees import link, program
 
 _RULES = "usr/lib/udev/rules.d/x.rules"
 _FILE = "usr/lib/x.env"
 _OWN = ("ata_id", "cdrom_id", "dmi_memory_id", "dmsetup", "fido_id", "mtd_probe", "scsi_id", "v4l_id")
+_PLACES = "/usr/lib/udev /lib/udev /usr/lib/systemd /lib/systemd /usr/bin /usr/sbin /bin /sbin"
+_OTHERS = "iocost loginctl mdadm systemctl systemd-sysctl udevadm"
 
 CASES = (
     *(
@@ -63,6 +65,7 @@ CASES = (
         "ZOA-425",
         f"initrd:/{_RULES}:2",
         initrd={_RULES: 'IMPORT{program}="\'/usr/bin/y\' z"\nENV{P}="/usr", RUN+="$env{P}/x y"\n'},
+        parameters={"allowed": ("/usr/bin/y",)},
     ),
     bad("ZOA-425", f"root:/{_RULES}:2", root={_RULES: 'ENV{P}="/usr/x"\nRUN+="$env{P}"\n'}),
     *(
@@ -87,6 +90,51 @@ CASES = (
             + f'IMPORT{{file}}="/{_FILE}"\nRUN+="/usr/bin/y $env{{x}}"\nRUN+="$$env %%c"\nRUN+="/usr/%k/$name"\n',
             _FILE: "#REMOVE_CMD=/run/x\nREMOVE_CMD\nA=/run/x\n",
         },
+        parameters={
+            "allowed": (
+                "/usr/bin/y",
+                "/usr/bin/x$$%%",
+                "/usr/%k/$name",
+                "/usr/%%c",
+                "/usr/lib/udev/REMOVE_CMD",
+                "/usr/lib/udev/$$env",
+            )
+        },
     ),
-    good("ZOA-425", root={_RULES: 'IMPORT{program}="/usr/bin/y"\nIMPORT{cmdline}="P"\nRUN+="/usr/bin/y $env{P}"\n'}),
+    *(
+        bad("ZOA-425", f"{area}:/{_RULES}:1:{path}", **{area: {_RULES: f'{key}"{path}"\n'}})
+        for area, key, path in (
+            ("root", "RUN+=", "/usr/bin/x"),
+            ("initrd", "PROGRAM=", "/usr/lib/x/ata_id"),
+            ("root", "IMPORT{program}=", "/usr/share/udevadm"),
+        )
+    ),
+    bad("ZOA-425", f"root:/{_RULES}:1:/usr/lib/udev/x", root={_RULES: 'RUN+="x udevadm"\n'}),
+    bad("ZOA-425", f"root:/{_RULES}:1:/usr/lib/q", root={_RULES: 'ENV{P}="/usr/lib/q", RUN+="$env{P} a"\n'}),
+    *(
+        bad(
+            "ZOA-425",
+            f"root:/{_RULES}:1:/usr/lib/udev/ata_id",
+            root={_RULES: 'RUN+="ata_id"\n', "usr/lib/udev/ata_id": link(target), target[1:]: program()},
+        )
+        for target in ("/usr/lib/x", "/usr/share/ata_id")
+    ),
+    bad(
+        "ZOA-425",
+        f"root:/{_RULES}:1:/usr/lib/udev/ata_id",
+        root={_RULES: 'RUN+="ata_id"\n', "usr/lib/udev/ata_id": link("ata_id")},
+    ),
+    good(
+        "ZOA-425",
+        root={
+            _RULES: "".join(f'RUN+="{place}/udevadm trigger"\n' for place in _PLACES.split())
+            + "".join(f'RUN+="/usr/bin/{name} x"\n' for name in _OTHERS.split()),
+            "usr/lib/udev/udevadm": link("/usr/bin/udevadm"),
+        },
+    ),
+    good(
+        "ZOA-425",
+        root={_RULES: 'IMPORT{program}="/usr/bin/y"\nIMPORT{cmdline}="P"\nRUN+="/usr/bin/y $env{P}"\n'},
+        parameters={"allowed": ("/usr/bin/y",)},
+    ),
 )

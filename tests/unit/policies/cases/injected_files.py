@@ -22,6 +22,8 @@ def _cache(*paths: str) -> bytes:
     return b"glibc-ld.so.cache1.1" + struct.pack("<II20x", len(paths), len(strings)) + entries + strings
 
 
+_RUN_BY_UDEV = ("/usr/q", "/usr/lib/q", "/usr/lib/udev/cat", r"/usr/lib/udev/\x2frun/x")
+
 CASES = (
     bad("ZOA-404", "root:x.service:/boot/t", root={_UNIT: "[Service]\nLoadCredential=t:/boot/t\n"}),
     bad("ZOA-404", "initrd:x.service:/var/lib/t", initrd={_UNIT: "[Service]\nLoadCredentialEncrypted=t:%S/t\n"}),
@@ -213,6 +215,7 @@ CASES = (
             ),
             _MODPROBE: "install a /bin/false\noptions b x\n",
         },
+        parameters={"allowed": ("/usr/x",)},
     ),
     bad("ZOA-427", "root:/usr/lib/binfmt.d/p.conf", root={"usr/lib/binfmt.d/p.conf": ":p:M::x::/x:"}),
     bad("ZOA-427", "initrd:/etc/binfmt.d/p.conf", initrd={"etc/binfmt.d/p.conf": link("/opt/p")}),
@@ -383,7 +386,7 @@ CASES = (
         )
     ),
     *(
-        good("ZOA-425", root={"etc/udev/rules.d/a.rules": rule})
+        good("ZOA-425", root={"etc/udev/rules.d/a.rules": rule}, parameters={"allowed": _RUN_BY_UDEV})
         for rule in (
             r'RUN+="\x2frun/x"',
             'IMPORT{program}="ata_id --export $devnode"',

@@ -59,6 +59,10 @@ _OPEN_DEVICES = (
     "null zero full console kmsg log random urandom tty ttyS0 pts/0 hvc0 fuse net/tun kvm tpmrm0 dri/card0 nvidia0 "
     "shm/a"
 )
+_STARTED_BY_NAME = (
+    "request-key bridge-stp nfs_cache_getent nfsdcltrack drbdadm v86d ocfs2_hb_ctl tomoyo-init pnpbios hotplug "
+    "mount.nfs umount.udisks2 fsck.ext4"
+)
 _RULES = "usr/lib/udev/rules.d/x.rules"
 _APPLIERS = {
     "systemd-tmpfiles": "--create --clean --remove --boot --graceful --prefix=/a --exclude-prefix=/b -E --no-pager "
@@ -72,6 +76,21 @@ _APPLIERS = {
 
 CASES = (
     *(bad("ZOA-435", f"root:/{_TMPFILES}:1", root={_TMPFILES: f"w {path} - - - - x\n"}) for path in _KERNEL_FILES),
+    *(
+        bad("ZOA-435", f"{area}:/usr/sbin/{name}", **{area: {f"usr/sbin/{name}": program()}})
+        for area, names in (("root", _STARTED_BY_NAME), ("initrd", "mount.x fsck.ext4"))
+        for name in names.split()
+    ),
+    bad("ZOA-435", "root:/usr/sbin/v86d", root={"usr/sbin/v86d": link("../bin/x"), "usr/bin/x": program()}),
+    good(
+        "ZOA-435",
+        root={
+            **{f"usr/sbin/{name}": "no program" for name in _STARTED_BY_NAME.split()},
+            **{f"usr/bin/{name}": program() for name in ("mount", "umount", "fsck", "xmount.x", "v86da", "modprobe")},
+            "usr/sbin/fsck.ext4": program(),
+        },
+        parameters={"allowed": ("/usr/sbin/fsck.ext4",)},
+    ),
     bad(
         "ZOA-435",
         f"root:/{_TMPFILES}:1",
