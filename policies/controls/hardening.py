@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
+from policies.controls._kept_units import changes, runs, stopped_by
 from policies.effective import about_argument, profiles, required_sysctl, sysctl_settings
 from policies.finding import about_name
 
@@ -234,29 +235,33 @@ def no_user_namespaces(facts: Facts, _parameters: Parameters) -> Iterator[Findin
 )
 def sysctls_are_set(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the start of the root brings in systemd-sysctl.service, which runs systemd-sysctl, is not masked,
-    neither by a file nor by systemd.mask= on the command line, and has no condition of the image's own.
+    neither by a file nor by systemd.mask= on the command line, runs nothing else, says nothing in its file that
+    systemd's does not, and nothing in drop-ins, also those for all services, but descriptions and how it is stopped. No
+    other unit conflicts with it or has systemctl name it.
 
-    Why it matters: without it all files in sysctl.d are only text.
+    Why it matters: without it all files in sysctl.d are only text. A sandbox such as ProtectKernelTunables= lets it run
+    and set nothing.
 
     Example: /etc/systemd/system/systemd-sysctl.service is a link to /dev/null.
 
     Fix: remove the mask or the drop-in; sysinit.target wants the service.
 
-    Known limits: a service that starts later can set other values.
+    Known limits: a service that starts later can set other values. Mounts over /proc/sys are not looked at here.
     """
     unit = facts.root.units.get(_SYSCTL)
     if unit is None or unit.pulled_in_by is None:
         place = "no unit file" if unit is None else unit.masked_by or unit.path or "no unit file"
         yield about_name(facts.root, _SYSCTL, "is not started at boot, so sysctl.d is not applied", (place, ""))
-    elif not any(program.path.rpartition("/")[2] == "systemd-sysctl" for program in unit.programs):
-        programs = ", ".join(program.path for program in unit.programs) or "none"
-        yield about_name(facts.root, _SYSCTL, "does not run systemd-sysctl", (unit.path or _SYSCTL, programs))
     else:
-        own = set(unit.drop_ins) | ({unit.path} if unit.path and unit.path.startswith("/etc/") else set())
-        for setting in unit.settings:
-            if setting.origin.path in own and setting.key.startswith(("Condition", "Assert")):
-                value = f"{setting.key}={setting.value}"
-                yield about_name(facts.root, _SYSCTL, "may be left out at boot", (setting.origin, value))
+        if [runs(program, "ExecStart", "systemd-sysctl", ()) for program in unit.programs] != [True]:
+            programs = ", ".join(" ".join((item.path, *item.arguments)) for item in unit.programs) or "none"
+            yield about_name(facts.root, _SYSCTL, "does not run systemd-sysctl alone", (unit.path or _SYSCTL, programs))
+        for setting in changes(facts.root, unit):
+            value = f"{setting.key}={setting.value}"
+            message = "may be left out at boot, or kept from setting sysctls"
+            yield about_name(facts.root, f"{_SYSCTL}:{setting.key}", message, (setting.origin, value))
+        for other, origin, value in stopped_by(facts.root, _SYSCTL):
+            yield about_name(facts.root, f"{_SYSCTL}:{other}", "is stopped or kept from starting", (origin, value))
     for profile in profiles(facts):
         for argument in profile.command_line.arguments if profile.command_line else ():
             if argument.name in _MASKS and argument.value in {_SYSCTL, "systemd-sysctl"}:

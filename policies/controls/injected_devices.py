@@ -77,7 +77,7 @@ def no_injected_device_program(facts: Facts, parameters: Parameters) -> Iterator
                 problems.append(f"makes udev run what {source} says")
             for problem in problems:
                 yield about_name(area, str(rule.origin), problem, (rule.origin, rule.rule))
-            for path in () if problems else _unknown(area, rule):
+            for path in () if problems else dict.fromkeys(_unknown(area, rule)):
                 if path not in parameters["allowed"]:
                     message = "makes udev run a program that is not of systemd"
                     yield about_name(area, f"{rule.origin}:{path}", message, (rule.origin, rule.rule))

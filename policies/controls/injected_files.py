@@ -315,7 +315,8 @@ def no_injected_library(facts: Facts, _parameters: Parameters) -> Iterator[Findi
                     yield about_name(
                         area, f"{elf.path}:{path}", "is where a program looks for libraries", (elf.path, path)
                     )
-            for name in (*elf.also_loaded, *(name for name in elf.needed if not _PATH_SIGNS.isdisjoint(name))):
+            by_path = (name for name in elf.needed if not _PATH_SIGNS.isdisjoint(name))
+            for name in dict.fromkeys((*elf.also_loaded, *by_path)):
                 message = "is a library that a program loads without a search, or besides what it needs"
                 yield about_name(area, f"{elf.path}:{name}", message, (elf.path, name))
 

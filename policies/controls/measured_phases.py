@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
+from policies.controls._kept_units import changes, runs, stopped_by
 from policies.effective import about_argument, profiles, refused_arguments
 from policies.finding import about_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from policies.control import Parameters
     from policies.facts import Area, Facts, Unit
     from policies.finding import Finding
 
 _EXTEND: Final = "systemd-pcrextend"
-_IN_INITRD: Final = ("systemd-pcrphase-initrd.service",)
-_IN_ROOT: Final = ("systemd-pcrphase-sysinit.service", "systemd-pcrphase.service")
+# What each measures when it starts and stops.
+_IN_INITRD: Final = {"systemd-pcrphase-initrd.service": ("enter-initrd", "leave-initrd")}
+_IN_ROOT: Final = {
+    "systemd-pcrphase-sysinit.service": ("sysinit", "final"), "systemd-pcrphase.service": ("ready", "shutdown"),
+}  # fmt: skip
 _MASKS: Final = frozenset({"systemd.mask", "rd.systemd.mask"})
 # src/shared/tpm2-util.c, dlopen_tpm2, and the transport that it loads for a device.
 _LIBRARIES: Final = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", "libtss2-tcti-device.so.0")
@@ -40,8 +44,9 @@ _MODULES: Final = ("efivarfs", "tpm", "tpm_tis", "tpm_crb", "tpm_tis_core", "dm_
 )
 def initrd_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the initrd's start brings in systemd-pcrphase-initrd.service, which runs systemd-pcrextend with
-    enter-initrd and leave-initrd and has no condition of the image's own; the program is there; and the command line
-    does not mask it.
+    --graceful, enter-initrd and leave-initrd and nothing else, and says nothing in its file that systemd's does not,
+    and nothing in drop-ins but descriptions and how it is stopped; the program is there; the command line does not
+    mask it; and no other unit conflicts with it or has systemctl name it.
 
     Why it matters: a secret for the initrd must not be readable after it. PCR 11 shows the phase only if the initrd
     says when it begins and ends.
@@ -50,7 +55,8 @@ def initrd_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Fi
 
     Fix: remove the mask, keep /usr/lib/systemd/systemd-pcrextend in the initrd.
 
-    Known limits: at boot the service also asks whether the stub measured and a TPM is there.
+    Known limits: at boot the service also asks whether the stub measured and a TPM is there. What isolates another
+    target, and what is mounted over /sys, is not looked at here.
     """
     if facts.initrd is not None:
         yield from _phases(facts, facts.initrd, _IN_INITRD)
@@ -66,8 +72,9 @@ def initrd_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Fi
 )
 def root_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the root's start brings in systemd-pcrphase-sysinit.service and systemd-pcrphase.service, which
-    run systemd-pcrextend and have no condition of the image's own; the program is there; and the command line does not
-    mask them.
+    run systemd-pcrextend with --graceful and their own words and nothing else, and say nothing in their files that
+    systemd's do not, and nothing in drop-ins but descriptions and how they are stopped; the program is there; the
+    command line does not mask them; and no other unit conflicts with them or has systemctl name them.
 
     Why it matters: the reference values say that a node reached "ready"; without these it never does, and a secret
     that is bound to an earlier phase stays readable.
@@ -76,7 +83,8 @@ def root_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Find
 
     Fix: remove the mask, keep /usr/lib/systemd/systemd-pcrextend in the root.
 
-    Known limits: at boot the services also ask whether the stub measured and a TPM is there.
+    Known limits: at boot the services also ask whether the stub measured and a TPM is there. What isolates another
+    target, and what is mounted over /sys, is not looked at here.
     """
     yield from _phases(facts, facts.root, _IN_ROOT)
 
@@ -174,14 +182,14 @@ def nothing_is_hidden(facts: Facts, _parameters: Parameters) -> Iterator[Finding
                     yield about_argument(profile, argument, "keeps a driver out that measuring or verity needs")
 
 
-def _phases(facts: Facts, area: Area, names: tuple[str, ...]) -> Iterator[Finding]:
-    for name in names:
+def _phases(facts: Facts, area: Area, names: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    for name, words in names.items():
         unit = area.units.get(name)
         if unit is None or unit.pulled_in_by is None:
             place = "no unit file" if unit is None else unit.masked_by or unit.path or "no unit file"
             yield about_name(area, name, "is not started, so its phase is not measured", (place, ""))
         else:
-            yield from _measures(area, unit)
+            yield from _measures(area, unit, words)
     for profile in profiles(facts):
         for argument in profile.command_line.arguments if profile.command_line else ():
             stem = argument.value or ""
@@ -190,22 +198,26 @@ def _phases(facts: Facts, area: Area, names: tuple[str, ...]) -> Iterator[Findin
                 yield about_argument(profile, argument, "masks the measurement of a phase")
 
 
-def _measures(area: Area, unit: Unit) -> Iterator[Finding]:
-    """What keeps a unit that is started from measuring."""
-    runs = [program.path for program in unit.programs if program.path.rpartition("/")[2] == _EXTEND]
-    settings = {program.setting for program in unit.programs}
-    if not settings >= {"ExecStart", "ExecStop"} or len(runs) < len(unit.programs):
+def _measures(area: Area, unit: Unit, words: tuple[str, str]) -> Iterator[Finding]:
+    """What keeps a unit that is started from measuring these words at start and stop."""
+    asked = [(setting, ("--graceful", word)) for setting, word in zip(("ExecStart", "ExecStop"), words, strict=True)]
+    if len(unit.programs) != len(asked) or not all(
+        runs(program, setting, _EXTEND, arguments)
+        for program, (setting, arguments) in zip(unit.programs, asked, strict=True)
+    ):
         programs = ", ".join(f"{program.setting}={program.path}" for program in unit.programs) or "none"
-        message = f"does not run {_EXTEND} at start and stop"
+        message = f"does not run {_EXTEND} at start and stop, as systemd's does"
         yield about_name(area, unit.name, message, (unit.path or unit.name, programs))
-    for path in dict.fromkeys(runs):
+    for path in dict.fromkeys(program.path for program in unit.programs):
         file = area.find(path)
         if file is None or not file.is_executable:
             yield about_name(area, f"{unit.name}:{path}", "is not there or cannot be executed", (path, ""))
-    for setting in unit.settings:
-        if setting.origin.path in unit.drop_ins and setting.key.startswith(("Condition", "Assert")):
-            value = f"{setting.key}={setting.value}"
-            yield about_name(area, unit.name, "may be left out at boot", (setting.origin, value))
+    for setting in changes(area, unit):
+        value = f"{setting.key}={setting.value}"
+        message = "may be left out at boot, or kept from measuring"
+        yield about_name(area, f"{unit.name}:{setting.key}", message, (setting.origin, value))
+    for other, origin, value in stopped_by(area, unit.name):
+        yield about_name(area, f"{unit.name}:{other}", "is stopped or kept from starting", (origin, value))
 
 
 CONTROLS = (

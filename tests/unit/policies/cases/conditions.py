@@ -30,14 +30,15 @@ _CORE = {"etc/systemd/system.conf": "[Manager]\nDefaultLimitCORE=0\n"}
 _EXTEND = "usr/lib/systemd/systemd-pcrextend"
 _PHASE = "systemd-pcrphase-initrd.service"
 _PHASES = {
-    f"{_UNITS}/{_PHASE}": f"[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/{_EXTEND}\nExecStop=/{_EXTEND}\n",
+    f"{_UNITS}/{_PHASE}": f"[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/{_EXTEND} --graceful enter-initrd\n"
+    f"ExecStop=/{_EXTEND} --graceful leave-initrd\n",
     f"{_UNITS}/initrd.target.wants/{_PHASE}": link(f"../{_PHASE}"),
     _EXTEND: program(),
 }
 _LIBRARIES = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", "libtss2-tcti-device.so.0")
 _SETS_SYSCTLS = {
     f"{_UNITS}/systemd-sysctl.service": "[Unit]\nDefaultDependencies=no\n"
-    "[Service]\nExecStartPre=/usr/bin/true\nExecStart=/usr/lib/systemd/systemd-sysctl\n",
+    "[Service]\nExecStart=/usr/lib/systemd/systemd-sysctl\n",
     f"{_UNITS}/sysinit.target.wants/systemd-sysctl.service": link("../systemd-sysctl.service"),
 }
 _SHELLS = (
@@ -419,12 +420,12 @@ _KERNEL = (
     ),
     bad(
         "ZOA-730",
-        "root:systemd-sysctl.service",
+        "root:systemd-sysctl.service:AssertPathExists",
         root={**_SETS_SYSCTLS, f"{_ETC}/systemd-sysctl.service.d/x.conf": "[Unit]\nAssertPathExists=/no\n"},
     ),
     bad(
         "ZOA-730",
-        "root:systemd-sysctl.service",
+        "root:systemd-sysctl.service:ConditionPathExists",
         root={
             **_SETS_SYSCTLS,
             f"{_ETC}/systemd-sysctl.service": "[Unit]\nDefaultDependencies=no\nConditionPathExists=/no\n"
@@ -598,11 +599,12 @@ _MEASURED = (
     bad(
         "ZOA-911",
         f"initrd:{_PHASE}",
+        f"initrd:{_PHASE}:ExecStartPre",
         initrd={**_PHASES, f"{_UNITS}/{_PHASE}": f"[Service]\nExecStartPre=/{_EXTEND}\nExecStop=/{_EXTEND}\n"},
     ),
     bad(
         "ZOA-911",
-        f"initrd:{_PHASE}",
+        f"initrd:{_PHASE}:AssertPathExists",
         initrd={**_PHASES, f"{_ETC}/{_PHASE}.d/x.conf": "[Unit]\nAssertPathExists=/no\n"},
     ),
     good("ZOA-915", command_line="quiet initcall_blacklist rd.driver.blacklist=nouveau"),

@@ -13,6 +13,14 @@ _SERVICE = f"{_LIB}/systemd-sysctl.service"
 _RUN = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/lib/systemd/systemd-sysctl\n"
 _STARTED = {_SERVICE: _RUN, f"{_LIB}/sysinit.target.wants/systemd-sysctl.service": link("../systemd-sysctl.service")}
 
+_KEPT_FROM_WORK = (
+    "ProtectKernelTunables=yes", "ReadOnlyPaths=/proc/sys", "User=a", "DynamicUser=yes", "CapabilityBoundingSet=",
+    "Requisite=a.service", "Conflicts=basic.target",
+    "PrivateUsers=yes", "TemporaryFileSystem=/proc/sys", "ConditionPathExists=/etc/initrd-release", "Type=exec",
+    "DefaultDependencies=yes", "RemainAfterExit=no", "TimeoutSec=1us", "ConditionSecurity=tpm2", "ImportCredential=*",
+    "ConditionPathIsReadWrite=/proc", "ConditionPathExistsGlob=!/etc/initrd-release",
+)  # fmt: skip
+
 
 def _sysctl(values: Mapping[str, str]) -> dict[str, str]:
     return {"usr/lib/sysctl.d/60.conf": "".join(f"{key} = {value}\n" for key, value in values.items())}
@@ -80,7 +88,7 @@ CASES = (
     ),
     bad(
         "ZOA-730",
-        "root:systemd-sysctl.service",
+        "root:systemd-sysctl.service:ConditionPathExists",
         root={**_STARTED, f"{_SERVICE}.d/x.conf": "[Unit]\nConditionPathExists=/no\n"},
     ),
     bad(
@@ -94,6 +102,81 @@ CASES = (
         root={**_STARTED, _SERVICE: _RUN + "[Unit]\nConditionPathIsReadWrite=/proc/sys/net/\n"},
         command_line="systemd.mask=x.service",
     ),
+    *(
+        bad(
+            "ZOA-730",
+            f"root:systemd-sysctl.service:{line.partition('=')[0]}",
+            root={**_STARTED, path: f"[X]\n{line}\n"},
+        )
+        for path, line in (
+            *((f"{_SERVICE}.d/x.conf", line) for line in _KEPT_FROM_WORK),
+            (f"{_LIB}/service.d/x.conf", "ProtectKernelTunables=yes"),
+            (f"{_SERVICE}.d/x.conf", "TimeoutSec="),
+            (f"{_SERVICE}.d/x.conf", "Type=oneshot"),
+        )
+    ),
+    *(
+        bad(
+            "ZOA-730",
+            f"root:systemd-sysctl.service:{line.partition('=')[0]}",
+            root={**_STARTED, _SERVICE: f"{_RUN}{line}\n"},
+        )
+        for line in _KEPT_FROM_WORK
+    ),
+    *(
+        bad("ZOA-730", "root:systemd-sysctl.service", root={**_STARTED, _SERVICE: f"[Service]\n{lines}\n"})
+        for lines in (
+            "ExecStart=/usr/lib/systemd/systemd-sysctl --version",
+            "ExecStart=-/usr/lib/systemd/systemd-sysctl",
+            "ExecStart=/usr/lib/x/systemd-sysctl",
+            "ExecStop=/usr/lib/systemd/systemd-sysctl",
+            "ExecStart=/usr/lib/systemd/systemd-sysctl\nExecStart=/usr/bin/x",
+            "Type=oneshot",
+        )
+    ),
+    *(
+        bad(
+            "ZOA-730",
+            "root:systemd-sysctl.service",
+            f"root:systemd-sysctl.service:{key}",
+            root={**_STARTED, f"{_SERVICE}.d/x.conf": f"[Service]\n{key}=/usr/bin/false\n"},
+        )
+        for key in ("ExecCondition", "ExecStartPre")
+    ),
+    *(
+        bad(
+            "ZOA-730", "root:systemd-sysctl.service:x.service", root={**_STARTED, f"{_LIB}/x.service": f"[X]\n{line}\n"}
+        )
+        for line in (
+            "Conflicts=a.service systemd-sysctl.service",
+            "PropagatesStopTo=systemd-sysctl.service",
+            "ExecStart=/usr/bin/systemctl stop systemd-sysctl.service",
+            "ExecStart=systemctl --no-block stop systemd-sysctl",
+            "ExecStart=/usr/bin/nice systemctl stop systemd-sys*",
+        )
+    ),
+    bad(
+        "ZOA-730",
+        "root:systemd-sysctl.service:/etc/udev/rules.d/x.rules:1",
+        root={**_STARTED, "etc/udev/rules.d/x.rules": 'RUN+="/usr/bin/systemctl stop systemd-sysctl"\n'},
+    ),
+    good(
+        "ZOA-730",
+        root={
+            **_STARTED,
+            _SERVICE: f"{_RUN}Type=oneshot\nRemainAfterExit=yes\nTimeoutSec=90s\nImportCredential=sysctl.*\n"
+            "[Unit]\nConflicts=shutdown.target\nConflicts=initrd-switch-root.target shutdown.target\nAfter=x\n"
+            "Before=y\nConditionPathExists=!/etc/initrd-release\nConditionSecurity=measured-os\n[Install]\nWantedBy=x.target\n",
+            f"{_SERVICE}.d/x.conf": "[X]\nDocumentation=x\nSyslogIdentifier=x\nTimeoutStopSec=1\n"
+            "TimeoutStopFailureMode=abort\n",
+            f"{_LIB}/x.service": "[X]\nConflicts=a.service\nAfter=systemd-sysctl.service\n"
+            "ExecStart=/usr/bin/x systemd-sysctl\nExecStart=systemctl stop a\n",
+            f"{_LIB}/y.service": "[X]\nConflicts=systemd-sysctl.service\n",
+            "etc/systemd/system/y.service": link("/dev/null"),
+            "etc/udev/rules.d/x.rules": 'RUN+="/usr/bin/x systemd-sysctl"\nRUN+="/usr/bin/systemctl stop a"\n',
+        },
+    ),
+    good("ZOA-730", root={**_STARTED, _SERVICE: "[Service]\nExecStart=/lib/systemd/systemd-sysctl\n"}),
     good(
         "ZOA-730",
         root={**_STARTED, f"{_SERVICE}.d/x.conf": "[Unit]\nDescription=x\n"},

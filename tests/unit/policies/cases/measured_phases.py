@@ -10,18 +10,27 @@ if TYPE_CHECKING:
 
 _LIB = "usr/lib/systemd/system"
 _EXTEND = "usr/lib/systemd/systemd-pcrextend"
-_SERVICE = (
-    "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\n"
-    f"ExecStart=/{_EXTEND} --graceful enter\nExecStop=/{_EXTEND} --graceful leave\n"
-)
+_WORDS = {
+    "systemd-pcrphase-initrd.service": ("enter-initrd", "leave-initrd"),
+    "systemd-pcrphase-sysinit.service": ("sysinit", "final"),
+    "systemd-pcrphase.service": ("ready", "shutdown"),
+}
 _LIBRARIES = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", "libtss2-tcti-device.so.0")
 _PLACE = "usr/lib/x86_64-linux-gnu"
 _INITRD = "systemd-pcrphase-initrd.service"
 _EFIVARFS = {"usr/lib/modules/6.12.0/kernel/fs/efivarfs/efivarfs.ko.xz": "x"}
 
 
+def _service(name: str) -> str:
+    start, stop = _WORDS[name]
+    return (
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\n"
+        f"ExecStart=/{_EXTEND} --graceful {start}\nExecStop=/{_EXTEND} --graceful {stop}\n"
+    )
+
+
 def _started(*names: str, by: str = "sysinit.target") -> dict[str, Content]:
-    units: dict[str, Content] = {f"{_LIB}/{name}": _SERVICE for name in names}
+    units: dict[str, Content] = {f"{_LIB}/{name}": _service(name) for name in names}
     links = {f"{_LIB}/{by}.wants/{name}": link(f"../{name}") for name in names}
     return {**units, **links, _EXTEND: program()}
 
@@ -40,7 +49,7 @@ _ROOT_GOOD = _started("systemd-pcrphase-sysinit.service", "systemd-pcrphase.serv
 
 CASES = (
     bad("ZOA-911", f"initrd:{_INITRD}", root=_INITRD_GOOD),
-    bad("ZOA-911", f"initrd:{_INITRD}", initrd={f"{_LIB}/{_INITRD}": _SERVICE, _EXTEND: program()}),
+    bad("ZOA-911", f"initrd:{_INITRD}", initrd={f"{_LIB}/{_INITRD}": _service(_INITRD), _EXTEND: program()}),
     bad("ZOA-911", f"initrd:{_INITRD}", initrd={**_INITRD_GOOD, f"etc/systemd/system/{_INITRD}": link("/dev/null")}),
     bad(
         "ZOA-911",
@@ -51,16 +60,19 @@ CASES = (
     bad(
         "ZOA-911",
         f"initrd:{_INITRD}",
+        f"initrd:{_INITRD}:ExecStart",
+        f"initrd:{_INITRD}:/usr/bin/true",
         initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Service]\nExecStart=\nExecStart=/usr/bin/true\n"},
     ),
     bad(
         "ZOA-911",
         f"initrd:{_INITRD}",
+        f"initrd:{_INITRD}:ExecStop",
         initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Service]\nExecStop=\n"},
     ),
     bad(
         "ZOA-911",
-        f"initrd:{_INITRD}",
+        f"initrd:{_INITRD}:ConditionPathExists",
         initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}.d/x.conf": "[Unit]\nConditionPathExists=/no\n"},
     ),
     bad(
@@ -71,7 +83,7 @@ CASES = (
     ),
     good(
         "ZOA-911",
-        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": _SERVICE + "[Unit]\nConditionSecurity=measured-uki\n"},
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": _service(_INITRD) + "[Unit]\nConditionSecurity=measured-uki\n"},
         command_line="systemd.mask=systemd-pcrphase.service",
     ),
     bad("ZOA-912", "root:systemd-pcrphase.service", root=_started("systemd-pcrphase-sysinit.service")),
@@ -86,6 +98,47 @@ CASES = (
         "uki:0:systemd.mask=systemd-pcrphase.service",
         root=_ROOT_GOOD,
         command_line="-- systemd.mask=systemd-pcrphase.service",
+    ),
+    *(
+        bad(
+            "ZOA-912",
+            "root:systemd-pcrphase.service",
+            root={
+                **_ROOT_GOOD,
+                f"{_LIB}/systemd-pcrphase.service": _service("systemd-pcrphase.service").replace(old, new),
+            },
+        )
+        for old, new in (
+            ("--graceful ready", "--version"),
+            ("--graceful ready", "--graceful --pcr=23 hello"),
+            ("--graceful ready", "--graceful ready --tpm2-device=swtpm:"),
+            ("--graceful ready", "--graceful sysinit"),
+            ("--graceful shutdown", "--graceful ready"),
+            ("ExecStart=/", "ExecStart=-/"),
+            ("ExecStop=", "ExecStart="),
+        )
+    ),
+    *(
+        bad(
+            "ZOA-912",
+            f"root:systemd-pcrphase.service:{line.partition('=')[0]}",
+            root={**_ROOT_GOOD, f"{_LIB}/systemd-pcrphase.service.d/x.conf": f"[X]\n{line}\n"},
+        )
+        for line in ("PrivateDevices=yes", "Requisite=x.service", "ConditionPathExists=!/etc/initrd-release", "Type=")
+    ),
+    bad(
+        "ZOA-912",
+        "root:systemd-pcrphase.service:x.service",
+        root={**_ROOT_GOOD, f"{_LIB}/x.service": "[X]\nExecStart=systemctl stop systemd-pcrphase.service\n"},
+    ),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}:ConditionPathExists",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=!/etc/initrd-release\n"},
+    ),
+    good(
+        "ZOA-911",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=/etc/initrd-release\n"},
     ),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.mask=x.service"),
     *(
@@ -134,6 +187,47 @@ CASES = (
         "initcall_blacklist=init_tpm_tis",
     ),
     good("ZOA-915", command_line="efi=debug acpi=force module_blacklist=pcspkr,tpm_other_than_ours"),
+    *(
+        bad(
+            "ZOA-912",
+            "root:systemd-pcrphase.service",
+            root={
+                **_ROOT_GOOD,
+                f"{_LIB}/systemd-pcrphase.service": _service("systemd-pcrphase.service").replace(old, new),
+            },
+        )
+        for old, new in (
+            ("--graceful ready", "--version"),
+            ("--graceful ready", "--graceful --pcr=23 hello"),
+            ("--graceful ready", "--graceful ready --tpm2-device=swtpm:"),
+            ("--graceful ready", "--graceful sysinit"),
+            ("--graceful shutdown", "--graceful ready"),
+            ("ExecStart=/", "ExecStart=-/"),
+            ("ExecStop=", "ExecStart="),
+        )
+    ),
+    *(
+        bad(
+            "ZOA-912",
+            f"root:systemd-pcrphase.service:{line.partition('=')[0]}",
+            root={**_ROOT_GOOD, f"{_LIB}/systemd-pcrphase.service.d/x.conf": f"[X]\n{line}\n"},
+        )
+        for line in ("PrivateDevices=yes", "Requisite=x.service", "ConditionPathExists=!/etc/initrd-release", "Type=")
+    ),
+    bad(
+        "ZOA-912",
+        "root:systemd-pcrphase.service:x.service",
+        root={**_ROOT_GOOD, f"{_LIB}/x.service": "[X]\nExecStart=systemctl stop systemd-pcrphase.service\n"},
+    ),
+    bad(
+        "ZOA-911",
+        f"initrd:{_INITRD}:ConditionPathExists",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=!/etc/initrd-release\n"},
+    ),
+    good(
+        "ZOA-911",
+        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=/etc/initrd-release\n"},
+    ),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.wants=systemd-pcrphase.service"),
     good("ZOA-913", root={**_libraries(), f"{_PLACE}/libc.so.6": file(elf())}, initrd=_libraries()),
 )
