@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
@@ -31,6 +32,7 @@ _HIDES: Final[dict[str, frozenset[str] | None]] = {
     "systemd.tpm2_measured_uki": None, "systemd.tpm2_measured_os": None, "systemd.tpm2_wait": None,
 }  # fmt: skip
 _BLOCKS: Final = ("module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "initcall_blacklist")
+_KEEP_OUT: Final = frozenset({"blacklist", "install", "remove"})
 _MODULES: Final = ("efivarfs", "tpm", "tpm_tis", "tpm_crb", "tpm_tis_core", "dm_verity", "dm_mod")
 
 
@@ -163,13 +165,14 @@ def efi_variables_are_readable(facts: Facts, _parameters: Parameters) -> Iterato
 )
 def nothing_is_hidden(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: no profile has efi=noruntime, noefi, acpi=off, systemd.tpm2_* or tpm_tis.force, nor a blacklist
-    of modules or initcalls that names efivarfs, the TPM's drivers or dm-verity.
+    of modules or initcalls that names efivarfs, the TPM's drivers or dm-verity; no line of modprobe.d in root or initrd
+    blacklists these, puts a command in their place, or turns the TPM's integrity check off.
 
     Why it matters: what systemd does not find it does not measure, and it goes on without an error.
 
     Example: module_blacklist=tpm_crb, left from a machine whose TPM was slow.
 
-    Fix: remove the argument.
+    Fix: remove the argument or the line.
 
     Known limits: drivers for other TPMs are not in the list.
     """
@@ -180,6 +183,13 @@ def nothing_is_hidden(facts: Facts, _parameters: Parameters) -> Iterator[Finding
                 words = (argument.value or "").replace("-", "_").split(",")
                 if any(word.removeprefix("init_") in _MODULES for word in words):
                     yield about_argument(profile, argument, "keeps a driver out that measuring or verity needs")
+    for area in facts.areas:
+        for line in area.configuration.modprobe:
+            names_one = any(fnmatchcase(name, line.module.replace("-", "_")) for name in _MODULES)
+            if names_one and (line.directive in _KEEP_OUT or "disable_pcr_integrity" in line.rest):
+                value = f"{line.directive} {line.module} {line.rest}"
+                message = "keeps a driver or a check out that measuring or verity needs"
+                yield about_name(area, str(line.origin), message, (line.origin, value))
 
 
 def _phases(facts: Facts, area: Area, names: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:

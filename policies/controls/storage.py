@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from policies.control import Parameters
-    from policies.facts import Area, Facts, Mount
+    from policies.facts import Area, Facts, Mount, Program, Unit
     from policies.finding import Finding
 
 _SAFE: Final = ("nosuid", "nodev", "noexec")
@@ -28,7 +28,8 @@ _OF_BLOCKS: Final = frozenset({None, "auto", "erofs", "squashfs", "ext4", "xfs",
 _READ_ONLY: Final = frozenset({"erofs", "squashfs", "iso9660", "cramfs"})
 _NO: Final = frozenset({"0", "no", "n", "false", "f", "off"})
 _MAKES_OR_GROWS: Final = ("x-systemd.makefs", "x-systemd.growfs", "x-systemd.pcrfs")
-_ENLARGE: Final = ("systemd-repart.service", "systemd-growfs-root.service")
+_ENLARGE: Final = ("systemd-repart.service", "systemd-growfs-root.service", "systemd-growfs@.service")
+_MAKERS: Final = frozenset({"systemd-repart", "systemd-growfs", "systemd-makefs"})
 
 
 @control(
@@ -192,7 +193,8 @@ def no_automatic_partitions(facts: Facts, _parameters: Parameters) -> Iterator[F
 )
 def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd have no definitions in repart.d, the start does not bring in systemd-repart or
-    systemd-growfs, and no mount has x-systemd.makefs, x-systemd.growfs or x-systemd.pcrfs.
+    systemd-growfs, no other unit runs them or systemd-makefs, whether it is started or not, and no mount has
+    x-systemd.makefs, x-systemd.growfs or x-systemd.pcrfs.
 
     Why it matters: a partition that is made at boot is storage that outlives the node, and an attacker who prepared the
     disk decides what is in it.
@@ -209,8 +211,13 @@ def nothing_is_partitioned(facts: Facts, _parameters: Parameters) -> Iterator[Fi
                 yield about_path(area, file.path, "defines a partition that systemd-repart would make")
         for unit in area.systemd.units:
             template = f"{unit.name.partition('@')[0]}@.service" if unit.instance else unit.name
-            if unit.pulled_in_by and (template in _ENLARGE or template == "systemd-growfs@.service"):
-                yield about_started(area, unit, "is started at boot")
+            if template in _ENLARGE:
+                if unit.pulled_in_by:
+                    yield about_started(area, unit, "is started at boot")
+            else:
+                for name, program in _makers(area, unit):
+                    evidence = (program.origin, " ".join((program.path, *program.arguments)))
+                    yield about_name(area, f"{unit.name}:{name}", "makes or enlarges what is on a disk", evidence)
         for mount in area.configuration.mounts:
             if set(mount.options) & set(_MAKES_OR_GROWS):
                 yield about_mount(area, mount, "makes or enlarges a file system at boot")
@@ -245,6 +252,15 @@ def only_root_writes(facts: Facts, _parameters: Parameters) -> Iterator[Finding]
                 yield about_path(area, file.path, "can be written by more than its owner", f"mode {file.mode:04o}")
             elif file.uid != 0 and file.path.startswith(("/etc/", "/usr/", "/boot/", "/opt/")):
                 yield about_path(area, file.path, "does not belong to root", f"owner {file.uid}")
+
+
+def _makers(area: Area, unit: Unit) -> Iterator[tuple[str, Program]]:
+    """Programs of a unit that are, run or lead to one which makes or enlarges partitions and file systems."""
+    for program in unit.programs:
+        for word in (program.path, *program.arguments):
+            name = (area.real(word) or word).rpartition("/")[2]
+            if name in _MAKERS:
+                yield name, program
 
 
 def _is_writable(mount: Mount) -> bool:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _CHANGE_CONTROL: Final = ("NIST SP 800-53 CM-5", "NIST SP 800-53 SI-7")
 # Kernel parameters that name a program which the kernel starts, or make it start one.
-_HELPERS: Final = frozenset({"kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd", "fs.binfmt_misc.register"})
+_HELPERS: Final = frozenset({
+    "kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd", "fs.binfmt_misc.register", "fs.ocfs2.nm.hb_ctl_path",
+})  # fmt: skip
 # Programs that the kernel starts by a path of its own (call_usermodehelper in security/keys/request_key.c, net/bridge,
 # fs/nfs/cache_lib.c, fs/nfsd/nfs4recover.c, drivers/block/drbd, drivers/video/fbdev/uvesafb.c, fs/ocfs2/stackglue.c,
 # security/tomoyo, drivers/pnp/pnpbios), and that mount(8), umount(8) and fsck(8) start for a type of file systems.
@@ -84,8 +86,9 @@ _OWNED: Final = {
     parameters=(Parameter("allowed", (), 'Paths of helpers that the image needs, such as "/usr/sbin/fsck.ext4".'),),
 )
 def no_kernel_helper(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
-    """What it checks: sysctl.d of root and initrd sets kernel.modprobe, kernel.hotplug, kernel.poweroff_cmd and
-    fs.binfmt_misc.register to nothing but modprobe, false or nothing, and no line of tmpfiles.d writes, copies or links
+    """What it checks: sysctl.d of root and initrd sets kernel.modprobe, kernel.hotplug, kernel.poweroff_cmd,
+    fs.ocfs2.nm.hb_ctl_path and fs.binfmt_misc.register to nothing but modprobe, false or nothing, no options line of
+    modprobe.d has a path, as that of a program would be, and no line of tmpfiles.d writes, copies or links
     anything into /proc, /sys or /dev, but how memory, disks and processors are used (/sys/kernel/mm, queue of a disk,
     cpufreq), lights, shared memory and usual links, or makes anything in configfs; no unit has such a file as
     StandardOutput=, StandardError= or OpenFile=, but terminals, /dev/null, and devices such as those of graphics,
@@ -115,6 +118,10 @@ def no_kernel_helper(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
             if names_one and setting.value not in _HELPER_VALUES:
                 value = f"{setting.key} = {setting.value}"
                 yield about_name(area, setting.key, "names a program that the kernel starts", (setting.origin, value))
+        for line in area.configuration.modprobe:
+            if line.directive == "options" and "/" in line.rest:
+                value = f"{line.directive} {line.module} {line.rest}"
+                yield about_name(area, str(line.origin), "gives a module a path", (line.origin, value))
         yield from _written_into_kernel(area)
 
 

@@ -230,4 +230,22 @@ CASES = (
     ),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.wants=systemd-pcrphase.service"),
     good("ZOA-913", root={**_libraries(), f"{_PLACE}/libc.so.6": file(elf())}, initrd=_libraries()),
+    *(
+        bad("ZOA-915", f"{area}:/etc/modprobe.d/x.conf:1", **{area: {"etc/modprobe.d/x.conf": f"{line}\n"}})
+        for area, line in (
+            ("initrd", "blacklist tpm_crb"),
+            ("root", "blacklist tpm-tis"),
+            ("root", "install dm_verity /bin/false"),
+            ("root", "install dm-v* /bin/false"),
+            ("root", "remove efivarfs /bin/false"),
+            ("root", "options tpm suspend_pcr=1 disable_pcr_integrity=1"),
+        )
+    ),
+    good(
+        "ZOA-915",
+        initrd={
+            "etc/modprobe.d/x.conf": "blacklist nouveau\noptions tpm_tis force=0\noptions x disable_pcr_integrity=1"
+            "\nsoftdep dm_verity pre: sha256\ninstall tpm2 /bin/false\n"
+        },
+    ),
 )

@@ -201,11 +201,29 @@ CASES = (
             ),
         },
     ),
+    *(
+        bad(
+            "ZOA-710",
+            f"{area}:x.service:{name}",
+            **{
+                area: {_UNIT.format("x.service"): f"[Service]\nExecStart={line}\n", "usr/bin/x": link("systemd-growfs")}
+            },
+        )
+        for area, name, line in (
+            ("root", "systemd-growfs", "/usr/lib/systemd/systemd-growfs /run/weights"),
+            ("initrd", "systemd-repart", "systemd-repart --dry-run=no"),
+            ("root", "systemd-makefs", "/usr/bin/nice /usr/lib/systemd/systemd-makefs ext4 /dev/vdb"),
+            ("root", "systemd-growfs", "/usr/bin/x /"),
+        )
+    ),
     bad("ZOA-710", "root:tmp.mount", root=_tmp("x-systemd.growfs", "ext4")),
     good(
         "ZOA-710",
         root={
             _UNIT.format("systemd-repart.service"): "[Service]\nExecStart=/usr/bin/systemd-repart\n",
+            _UNIT.format("systemd-growfs-root.service"): "[Service]\nExecStart=/usr/lib/systemd/systemd-growfs /\n",
+            _UNIT.format("systemd-growfs@.service"): "[Service]\nExecStart=/usr/lib/systemd/systemd-growfs %f\n",
+            _UNIT.format("x.service"): "[Service]\nExecStart=/usr/bin/y systemd-growfs-root\n",
             "usr/lib/repart.d/README": "",
             "usr/share/doc/x.conf": "",
         },

@@ -59,6 +59,7 @@ _OPEN_DEVICES = (
     "null zero full console kmsg log random urandom tty ttyS0 pts/0 hvc0 fuse net/tun kvm tpmrm0 dri/card0 nvidia0 "
     "shm/a"
 )
+_HELPER_KEYS = "kernel.modprobe kernel.hotplug kernel.poweroff_cmd fs.binfmt_misc.register"
 _STARTED_BY_NAME = (
     "request-key bridge-stp nfs_cache_getent nfsdcltrack drbdadm v86d ocfs2_hb_ctl tomoyo-init pnpbios hotplug "
     "mount.nfs umount.udisks2 fsck.ext4"
@@ -264,9 +265,18 @@ CASES = (
     good("ZOA-436", root={_UNIT: "[Service]\nExecStart=systemd-sysctl a.conf\n", **_MASK}),
     *(
         bad("ZOA-435", f"root:{key}", root={"etc/sysctl.d/a.conf": f"{key} = {value}\n"})
-        for key in ("kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd", "fs.binfmt_misc.register")
+        for key in (*_HELPER_KEYS.split(), "fs.ocfs2.nm.hb_ctl_path")
         for value in ("/usr/lib/x", ":a:E::b::/x:")
     ),
+    *(
+        bad("ZOA-435", f"{area}:/etc/modprobe.d/x.conf:1", **{area: {"etc/modprobe.d/x.conf": f"options {line}\n"}})
+        for area, line in (
+            ("root", "nfs cache_getent=/run/x"),
+            ("initrd", "drbd minor_count=1 usermode_helper=run/x"),
+            ("root", 'uvesafb v86d="/run/x"'),
+        )
+    ),
+    good("ZOA-435", root={"etc/modprobe.d/x.conf": "options bonding max_bonds=0\ninstall x /bin/false\n"}),
     bad("ZOA-435", "initrd:kernel.hotplug", initrd={"etc/sysctl.d/a.conf": "kernel.hotplug=/x"}),
     *(
         bad("ZOA-435", f"root:/{_TMPFILES}:1", root={_TMPFILES: f"{kind} {path} - - - - x\n"})
