@@ -22,9 +22,14 @@ _DEVICES: Final = {
     "mem": ("mem", "kmem", "port"),
     "block": ("sda", "sda1", "vda", "vda1", "xvda", "hda", "nvme0n1", "nvme0n1p1", "mmcblk0", "dm-0", "md0", "loop0"),
     "scsi_generic": ("sg0",),
+    "bsg": ("0:0:0:0",),
+    "nvme-generic": ("ng0n1",),
+    "tpm": ("tpm0",),
+    "tpmrm": ("tpmrm0",),
+    "misc": ("userfaultfd", "uinput", "loop-control", "device-mapper"),
 }
 _NODES: Final = re.compile(
-    r"/dev/(?:mem|kmem|port|(?:sd|vd|xvd|hd)[a-z]+[0-9]*|(?:nvme|mmcblk|dm-|md|loop|sg)[0-9].*"
+    r"/dev/(?:mem|kmem|port|userfaultfd|uinput|loop-control|(?:sd|vd|xvd|hd)[a-z]+[0-9]*|(?:nvme|mmcblk|dm-|md|loop|sg|ng|tpm|tpmrm)[0-9].*"
     r"|(?:mapper|disk|block|char|bsg)(?:/.*)?|root)"
 )
 _RECURSIVE: Final = frozenset("ZA")
@@ -48,6 +53,9 @@ _NAMING: Final[Mapping[str, str | None]] = {
     "ENV{DM_NAME}": "$attr{dm/name}", "ENV{ID_PART_GPT_AUTO_ROOT}": None, "ENV{DEVLINKS}": None, "ENV{DEVNAME}": None,
 }  # fmt: skip
 _NAME: Final = re.compile(r"[^/]*|mapper/control")
+# The user and group that distributions have for the TPM, in rules about nothing else.
+_OF_TPM: Final = re.compile(r'(?:.*[\s,])?KERNEL=="tpm(?:rm)?\[0-9\]\*"[\s,].*')
+_TPM_OWNER: Final = "tss"
 _STATIC_NODE: Final = re.compile(r'static_node=([^"\s]+)')
 
 
@@ -71,9 +79,10 @@ _JUDGED: Final[Mapping[str, Callable[[str], bool]]] = {
 )
 def no_device_node(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
     """What it checks: root and initrd hold no device node outside of /dev, which the kernel's own nodes hide, and no
-    line of tmpfiles.d makes one anywhere. No line of tmpfiles.d and no rule of udev gives memory (mem, kmem, port) or
-    disks to a user or to a group but those that distributions have for them (disk, kmem, cdrom, tape), or lets others
-    read or write them, and no line of tmpfiles.d writes to them. No rule of udev gives a device a name (SYMLINK, NAME,
+    line of tmpfiles.d makes one anywhere. No line of tmpfiles.d and no rule of udev gives memory (mem, kmem, port,
+    userfaultfd), disks, also by their generic nodes, device mapper, loop-control, uinput or a TPM to a user or to a
+    group but those that distributions have for them (disk, kmem, cdrom, tape; tss for the TPM), or lets others read or
+    write them, and no line of tmpfiles.d writes to them. No rule of udev gives a device a name (SYMLINK, NAME,
     SYSTEMD_ALIAS) but those of systemd, LVM and distributions, such as mapper/$env{DM_NAME} and disk/by-uuid/ with what
     the disk says, or sets the variables by which these name the root's and the mapped devices.
 
@@ -104,7 +113,7 @@ def no_device_node(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
                 value = f"{entry.type} {entry.path} {entry.mode} {entry.user} {entry.group} {entry.argument}"
                 subject, message = (
                     f"{entry.origin.path}:{entry.path}",
-                    "writes to memory or a disk, or opens it to others than root",
+                    "writes to memory, a disk or a TPM, or opens it to others than root",
                 )
                 yield about_name(area, subject, message, (entry.origin, value))
         for item in area.configuration.udev_settings:
@@ -114,8 +123,10 @@ def no_device_node(facts: Facts, parameters: Parameters) -> Iterator[Finding]:
 
 def _given(item: UdevSetting, allowed: Collection[str]) -> Iterator[tuple[str, str]]:
     """What is wrong with what a rule of udev gives a device: subject and message."""
-    if item.key in _JUDGED and not _JUDGED[item.key](item.value) and _is_about_device(item.rule):
-        yield item.key, "opens memory or a disk to others than root"
+    is_of_tpm = item.value == _TPM_OWNER and _OF_TPM.fullmatch(item.rule) is not None
+    is_open = item.key in _JUDGED and not is_of_tpm and not _JUDGED[item.key](item.value)
+    if is_open and _is_about_device(item.rule):
+        yield item.key, "opens memory, a disk or a TPM to others than root"
     for name in _names(item):
         if f"/dev/{name}" not in allowed:
             yield f"{item.key}:{name}", "names a device as neither systemd nor a distribution does"

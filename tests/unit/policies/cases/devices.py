@@ -8,11 +8,13 @@ _NODES = (
     "/dev/mem", "/dev/kmem", "/dev/port", "/dev/sda", "/dev/vdb1", "/dev/xvda", "/dev/hdc", "/dev/nvme0",
     "/dev/mmcblk1", "/dev/dm-3", "/dev/md127", "/dev/loop0", "/dev/sg1", "/dev/mapper", "/dev/mapper/root",
     "/dev/disk/by-label/x", "/dev/block/8:0", "/dev/char/1:1", "/dev/bsg/0:0:0:0", "/dev/root", "/dev/m?m",
-    "/dev/sd*", "/dev/nvme0n1p[12]", "/dev/*",
+    "/dev/sd*", "/dev/nvme0n1p[12]", "/dev/*", "/dev/tpm0", "/dev/tpmrm1", "/dev/ng0n1", "/dev/userfaultfd",
+    "/dev/uinput", "/dev/loop-control", "/dev/tpmr*",
 )  # fmt: skip
 _NAMES = (
     "mem", "kmem", "port", "sda", "sda1", "vda", "vda1", "xvda", "hda", "nvme0n1", "nvme0n1p1", "mmcblk0", "dm-0",
-    "md0", "loop0", "sg0",
+    "md0", "loop0", "sg0", "0:0:0:0", "ng0n1", "tpm0", "tpmrm0", "userfaultfd", "uinput", "loop-control",
+    "device-mapper",
 )  # fmt: skip
 _FOLDERS = "dri infiniband input mtd serial snd tape v4l virtio-ports"
 
@@ -53,6 +55,14 @@ CASES = (
             ("MODE", 'KERNEL==i"MEM", MODE=e"0\\x366"'),
             ("MODE", 'KERNEL==e"\\x6dem", MODE="0666"'),
             ("OWNER", 'KERNEL=="mem", OWNER="a"'),
+            ("OWNER", 'KERNEL=="mem", OWNER="tss"'),
+            ("GROUP", 'KERNEL=="tpmrm[0-9]*", GROUP="users"'),
+            ("OWNER", 'KERNEL=="tpm*", OWNER="tss"'),
+            ("OWNER", 'XKERNEL=="tpm[0-9]*", OWNER="tss"'),
+            *(
+                ("MODE", f'SUBSYSTEM=="{name}", MODE="0666"')
+                for name in ("bsg", "nvme-generic", "tpm", "tpmrm", "misc", "mem")
+            ),
             ("GROUP", 'KERNEL=="[s-v]d[a-z]", GROUP="users"'),
         )
     ),
@@ -70,7 +80,9 @@ CASES = (
             'SUBSYSTEM=="usb", MODE="0664"\nKERNEL=="kvm", MODE="0666", OPTIONS+="static_node=kvm"\n'
             'SUBSYSTEM=="tty", KERNEL=="*", MODE="0666"\nSUBSYSTEM=="scsi_generic", GROUP="cdrom"\n'
             'SUBSYSTEM=="scsi_generic", GROUP="tape"\nKERNEL=="mem", GROUP="0", OWNER="0", MODE=="0666"\n'
-            'KERNEL=="mem", GROUP="root", ENV{a}="b"\n'
+            'KERNEL=="mem", GROUP="root", ENV{a}="b"\nKERNEL=="vfio", MODE="0666", OPTIONS+="static_node=vfio/vfio"\n'
+            'KERNEL=="tpm[0-9]*", TAG+="systemd", MODE="0660", OWNER="tss"\nKERNEL=="loop-control", GROUP="disk"\n'
+            'SUBSYSTEM=="tpmrm", KERNEL=="tpmrm[0-9]*", MODE="0660", OWNER="tss", GROUP="tss"\n'
         },
     ),
     *(
