@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from policies.controls._products import words
 from policies.controls._udev import commands_of
+from policies.finding import about_name
 from policies.globs import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from policies.facts import Area, Origin, Program, Setting, Unit
+    from policies.finding import Finding
 
 # What systemd's files of these units say (units/systemd-pcrphase*.service.in, units/systemd-sysctl.service.in).
 _AS_SYSTEMD: Final = {
@@ -48,6 +50,14 @@ def runs(program: Program, setting: str, name: str, arguments: Sequence[str]) ->
     return (program.setting, program.prefixes, tuple(program.arguments)) == (setting, "", tuple(arguments)) and (
         program.path in {f"{place}{name}" for place in _PLACES}
     )
+
+
+def covered(area: Area, places: re.Pattern[str]) -> Iterator[Finding]:
+    """Findings about mounts over places that such units need, once each."""
+    for mount in area.configuration.mounts:
+        if places.fullmatch(mount.where):
+            name = mount.unit or f"{mount.origin.path}:{mount.where}"
+            yield about_name(area, name, f"covers {mount.where}, which systemd needs", (mount.origin, mount.what))
 
 
 def stopped_by(area: Area, name: str) -> Iterator[tuple[str, Origin, str]]:

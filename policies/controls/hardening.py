@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
-from policies.controls._kept_units import changes, runs, stopped_by
+from policies.controls._kept_units import changes, covered, runs, stopped_by
 from policies.effective import about_argument, profiles, required_sysctl, sysctl_settings
 from policies.finding import about_name
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from policies.finding import Finding
 
 _SYSCTL: Final = "systemd-sysctl.service"
+_PARAMETERS: Final = re.compile(r"/proc/sys(?!/fs/binfmt_misc$)(?:/.*)?")
 _MASKS: Final = frozenset({"systemd.mask", "rd.systemd.mask"})
 
 
@@ -237,7 +239,7 @@ def sysctls_are_set(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
     """What it checks: the start of the root brings in systemd-sysctl.service, which runs systemd-sysctl, is not masked,
     neither by a file nor by systemd.mask= on the command line, runs nothing else, says nothing in its file that
     systemd's does not, and nothing in drop-ins, also those for all services, but descriptions and how it is stopped. No
-    other unit conflicts with it or has systemctl name it.
+    other unit conflicts with it or has systemctl name it, and nothing is mounted over /proc/sys.
 
     Why it matters: without it all files in sysctl.d are only text. A sandbox such as ProtectKernelTunables= lets it run
     and set nothing.
@@ -246,7 +248,7 @@ def sysctls_are_set(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
 
     Fix: remove the mask or the drop-in; sysinit.target wants the service.
 
-    Known limits: a service that starts later can set other values. Mounts over /proc/sys are not looked at here.
+    Known limits: a service that starts later can set other values.
     """
     unit = facts.root.units.get(_SYSCTL)
     if unit is None or unit.pulled_in_by is None:
@@ -262,6 +264,7 @@ def sysctls_are_set(facts: Facts, _parameters: Parameters) -> Iterator[Finding]:
             yield about_name(facts.root, f"{_SYSCTL}:{setting.key}", message, (setting.origin, value))
         for other, origin, value in stopped_by(facts.root, _SYSCTL):
             yield about_name(facts.root, f"{_SYSCTL}:{other}", "is stopped or kept from starting", (origin, value))
+    yield from covered(facts.root, _PARAMETERS)
     for profile in profiles(facts):
         for argument in profile.command_line.arguments if profile.command_line else ():
             if argument.name in _MASKS and argument.value in {_SYSCTL, "systemd-sysctl"}:

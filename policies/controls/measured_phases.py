@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from policies.control import Door, Severity, control
-from policies.controls._kept_units import changes, runs, stopped_by
+from policies.controls._kept_units import changes, covered, runs, stopped_by
 from policies.effective import about_argument, profiles, refused_arguments
 from policies.finding import about_name
 
@@ -23,6 +24,8 @@ _IN_INITRD: Final = {"systemd-pcrphase-initrd.service": ("enter-initrd", "leave-
 _IN_ROOT: Final = {
     "systemd-pcrphase-sysinit.service": ("sysinit", "final"), "systemd-pcrphase.service": ("ready", "shutdown"),
 }  # fmt: skip
+# By which systemd finds a TPM and talks to it.
+_OF_TPM: Final = re.compile(r"/sys/(?:class|devices|bus)(?:/.*)?|/dev/tpm.*")
 _MASKS: Final = frozenset({"systemd.mask", "rd.systemd.mask"})
 # src/shared/tpm2-util.c, dlopen_tpm2, and the transport that it loads for a device.
 _LIBRARIES: Final = ("libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0", "libtss2-tcti-device.so.0")
@@ -48,7 +51,8 @@ def initrd_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     """What it checks: the initrd's start brings in systemd-pcrphase-initrd.service, which runs systemd-pcrextend with
     --graceful, enter-initrd and leave-initrd and nothing else, and says nothing in its file that systemd's does not,
     and nothing in drop-ins but descriptions and how it is stopped; the program is there; the command line does not
-    mask it; and no other unit conflicts with it or has systemctl name it.
+    mask it; and no other unit conflicts with it or has systemctl name it, nor is anything mounted over /sys/class or
+    the TPM's nodes.
 
     Why it matters: a secret for the initrd must not be readable after it. PCR 11 shows the phase only if the initrd
     says when it begins and ends.
@@ -58,7 +62,7 @@ def initrd_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Fi
     Fix: remove the mask, keep /usr/lib/systemd/systemd-pcrextend in the initrd.
 
     Known limits: at boot the service also asks whether the stub measured and a TPM is there. What isolates another
-    target, and what is mounted over /sys, is not looked at here.
+    target is not looked at here.
     """
     if facts.initrd is not None:
         yield from _phases(facts, facts.initrd, _IN_INITRD)
@@ -76,7 +80,8 @@ def root_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Find
     """What it checks: the root's start brings in systemd-pcrphase-sysinit.service and systemd-pcrphase.service, which
     run systemd-pcrextend with --graceful and their own words and nothing else, and say nothing in their files that
     systemd's do not, and nothing in drop-ins but descriptions and how they are stopped; the program is there; the
-    command line does not mask them; and no other unit conflicts with them or has systemctl name them.
+    command line does not mask them; and no other unit conflicts with them or has systemctl name them, nor is anything
+    mounted over /sys/class or the TPM's nodes.
 
     Why it matters: the reference values say that a node reached "ready"; without these it never does, and a secret
     that is bound to an earlier phase stays readable.
@@ -86,7 +91,7 @@ def root_measures_phases(facts: Facts, _parameters: Parameters) -> Iterator[Find
     Fix: remove the mask, keep /usr/lib/systemd/systemd-pcrextend in the root.
 
     Known limits: at boot the services also ask whether the stub measured and a TPM is there. What isolates another
-    target, and what is mounted over /sys, is not looked at here.
+    target is not looked at here.
     """
     yield from _phases(facts, facts.root, _IN_ROOT)
 
@@ -200,6 +205,7 @@ def _phases(facts: Facts, area: Area, names: Mapping[str, tuple[str, str]]) -> I
             yield about_name(area, name, "is not started, so its phase is not measured", (place, ""))
         else:
             yield from _measures(area, unit, words)
+    yield from covered(area, _OF_TPM)
     for profile in profiles(facts):
         for argument in profile.command_line.arguments if profile.command_line else ():
             stem = argument.value or ""

@@ -176,6 +176,19 @@ CASES = (
             "etc/udev/rules.d/x.rules": 'RUN+="/usr/bin/x systemd-sysctl"\nRUN+="/usr/bin/systemctl stop a"\n',
         },
     ),
+    *(
+        bad("ZOA-730", f"root:/etc/fstab:{where}", root={**_STARTED, "etc/fstab": f"tmpfs {where} tmpfs ro\n"})
+        for where in ("/proc/sys", "/proc/sys/kernel")
+    ),
+    bad(
+        "ZOA-730",
+        "root:proc-sys.mount",
+        root={**_STARTED, f"{_LIB}/proc-sys.mount": "[Mount]\nWhat=tmpfs\nWhere=/proc/sys\nType=tmpfs\n"},
+    ),
+    good(
+        "ZOA-730",
+        root={**_STARTED, "etc/fstab": "a /proc/sys/fs/binfmt_misc binfmt_misc ro\ntmpfs /proc/system tmpfs ro\n"},
+    ),
     good("ZOA-730", root={**_STARTED, _SERVICE: "[Service]\nExecStart=/lib/systemd/systemd-sysctl\n"}),
     good(
         "ZOA-730",

@@ -140,6 +140,16 @@ CASES = (
         "ZOA-911",
         initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=/etc/initrd-release\n"},
     ),
+    *(
+        bad("ZOA-912", f"root:/etc/fstab:{where}", root={**_ROOT_GOOD, "etc/fstab": f"tmpfs {where} tmpfs ro\n"})
+        for where in ("/sys/class/tpm", "/sys/class", "/sys/devices/x", "/sys/bus", "/dev/tpmrm0")
+    ),
+    bad(
+        "ZOA-911",
+        "initrd:/etc/fstab:/sys/class/tpm",
+        initrd={**_INITRD_GOOD, "etc/fstab": "a /sys/class/tpm tmpfs ro\n"},
+    ),
+    good("ZOA-912", root={**_ROOT_GOOD, "etc/fstab": "a /sys/fs/pstore pstore ro\na /dev/hugepages hugetlbfs ro\n"}),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.mask=x.service"),
     *(
         case
@@ -228,6 +238,16 @@ CASES = (
         "ZOA-911",
         initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=/etc/initrd-release\n"},
     ),
+    *(
+        bad("ZOA-912", f"root:/etc/fstab:{where}", root={**_ROOT_GOOD, "etc/fstab": f"tmpfs {where} tmpfs ro\n"})
+        for where in ("/sys/class/tpm", "/sys/class", "/sys/devices/x", "/sys/bus", "/dev/tpmrm0")
+    ),
+    bad(
+        "ZOA-911",
+        "initrd:/etc/fstab:/sys/class/tpm",
+        initrd={**_INITRD_GOOD, "etc/fstab": "a /sys/class/tpm tmpfs ro\n"},
+    ),
+    good("ZOA-912", root={**_ROOT_GOOD, "etc/fstab": "a /sys/fs/pstore pstore ro\na /dev/hugepages hugetlbfs ro\n"}),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.wants=systemd-pcrphase.service"),
     good("ZOA-913", root={**_libraries(), f"{_PLACE}/libc.so.6": file(elf())}, initrd=_libraries()),
     *(
