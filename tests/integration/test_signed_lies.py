@@ -239,5 +239,6 @@ def test_a_build_without_a_lock_has_to_say_so(copy: Copy, keys: Keyring, keyring
         assert "  packages     built without a lock (--unlocked): which they may be nobody can tell\n" in shown.stdout
     else:
         assert shown.problems == [
-            "image.lock: it is missing, and the provenance says that the image was built with a lock"
+            "image.lock: it is missing, and the provenance says that there was a lock",
+            "mkosi-tree.tar: it is missing, and the provenance says that there was a lock",
         ]

@@ -36,6 +36,7 @@ CASES: list[tuple[BaseException, int]] = [
     (click.UsageError("no such option"), 2),
     (click.ClickException("cannot"), 2),
     (errors.ToolFailedError("mkosi failed"), 3),
+    (errors.StoppedError("mkosi was stopped"), 3),
     (errors.BedplateError("too little space"), 3),
     (OSError(errno.ENOSPC, "No space left on device", "/dist"), 3),
     (PermissionError(errno.EACCES, "Permission denied", "/dist"), 3),
