@@ -82,18 +82,22 @@ class LayeredBuild:
             self._write_archives(plan.layer for plan in missing)
             jobs = [Job(plan.layer.name, plan.layer.on, partial(self._make, plan)) for plan in missing]
             records = side_by_side(jobs, records, processors())
-        uses = [
-            LayerUse(layer=name, inputs=key_of(plan.inputs), files=records[name].files, because=because.get(name, ""))
+        uses = tuple(
+            LayerUse(
+                layer=plan.layer.name,
+                inputs=key_of(plan.inputs),
+                files=records[plan.layer.name].files,
+                because=because.get(plan.layer.name, ""),
+            )
             for plan in plans
-            for name in (plan.layer.name,)
-        ]
+        )
         with self.reporter.stage("disk") as stage:
             workspace = self._run("disk", disk_tree(self.tree), None, stage.line)
         disk = require_output(workspace, f"{stem}.raw", self._log("disk"))
         seconds = time.monotonic() - started
         reports = read_prune_reports(self.output)
         added = {name: record.packages for name, record in records.items()}
-        return BuiltImage(disk, packages_by_area(added), reports, seconds, tuple(uses))
+        return BuiltImage(disk, packages_by_area(added), reports, seconds, uses)
 
     def _plans(self) -> list[_Plan]:
         """What is to be made, in an order in which each stands on earlier ones only."""

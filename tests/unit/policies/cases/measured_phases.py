@@ -197,57 +197,6 @@ CASES = (
         "initcall_blacklist=init_tpm_tis",
     ),
     good("ZOA-915", command_line="efi=debug acpi=force module_blacklist=pcspkr,tpm_other_than_ours"),
-    *(
-        bad(
-            "ZOA-912",
-            "root:systemd-pcrphase.service",
-            root={
-                **_ROOT_GOOD,
-                f"{_LIB}/systemd-pcrphase.service": _service("systemd-pcrphase.service").replace(old, new),
-            },
-        )
-        for old, new in (
-            ("--graceful ready", "--version"),
-            ("--graceful ready", "--graceful --pcr=23 hello"),
-            ("--graceful ready", "--graceful ready --tpm2-device=swtpm:"),
-            ("--graceful ready", "--graceful sysinit"),
-            ("--graceful shutdown", "--graceful ready"),
-            ("ExecStart=/", "ExecStart=-/"),
-            ("ExecStop=", "ExecStart="),
-        )
-    ),
-    *(
-        bad(
-            "ZOA-912",
-            f"root:systemd-pcrphase.service:{line.partition('=')[0]}",
-            root={**_ROOT_GOOD, f"{_LIB}/systemd-pcrphase.service.d/x.conf": f"[X]\n{line}\n"},
-        )
-        for line in ("PrivateDevices=yes", "Requisite=x.service", "ConditionPathExists=!/etc/initrd-release", "Type=")
-    ),
-    bad(
-        "ZOA-912",
-        "root:systemd-pcrphase.service:x.service",
-        root={**_ROOT_GOOD, f"{_LIB}/x.service": "[X]\nExecStart=systemctl stop systemd-pcrphase.service\n"},
-    ),
-    bad(
-        "ZOA-911",
-        f"initrd:{_INITRD}:ConditionPathExists",
-        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=!/etc/initrd-release\n"},
-    ),
-    good(
-        "ZOA-911",
-        initrd={**_INITRD_GOOD, f"{_LIB}/{_INITRD}": f"{_service(_INITRD)}ConditionPathExists=/etc/initrd-release\n"},
-    ),
-    *(
-        bad("ZOA-912", f"root:/etc/fstab:{where}", root={**_ROOT_GOOD, "etc/fstab": f"tmpfs {where} tmpfs ro\n"})
-        for where in ("/sys/class/tpm", "/sys/class", "/sys/devices/x", "/sys/bus", "/dev/tpmrm0")
-    ),
-    bad(
-        "ZOA-911",
-        "initrd:/etc/fstab:/sys/class/tpm",
-        initrd={**_INITRD_GOOD, "etc/fstab": "a /sys/class/tpm tmpfs ro\n"},
-    ),
-    good("ZOA-912", root={**_ROOT_GOOD, "etc/fstab": "a /sys/fs/pstore pstore ro\na /dev/hugepages hugetlbfs ro\n"}),
     good("ZOA-912", root=_ROOT_GOOD, command_line="systemd.wants=systemd-pcrphase.service"),
     good("ZOA-913", root={**_libraries(), f"{_PLACE}/libc.so.6": file(elf())}, initrd=_libraries()),
     *(
