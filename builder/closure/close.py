@@ -187,7 +187,7 @@ class _Worklist:
     def _module(self, edge: Module) -> None:
         found = self._kernels.find(edge.pattern)
         if found is None:
-            self._lacks(f"the kernel module {edge.pattern}", edge)
+            self._lacks(edge.pattern, edge, kind="the kernel module ")
         for path in found or ():
             self._reach(path, edge.because)
             for other in self._kernels.files:
@@ -203,9 +203,9 @@ class _Worklist:
             if path.startswith(f"{node.path}/"):
                 self.paths.setdefault(path, edge.because)
 
-    def _lacks(self, what: str, edge: Edge) -> None:
+    def _lacks(self, what: str, edge: Edge, kind: str = "") -> None:
         if not edge.optional and what not in self._missing:
-            self.problems.append(f"{what} is not there: {edge.because}")
+            self.problems.append(f"{kind}{what} is not there: {edge.because}")
 
     def _reach(self, path: str, because: str) -> bool:
         """Take in a path with all links on the way; whether it leads anywhere."""

@@ -107,9 +107,8 @@ _LIBRARIES: Final[dict[str, Library]] = {
 }
 # Kernel modules that a program has loaded, by name or through what it asks of the kernel.
 _MODULES: Final[dict[str, tuple[str, ...]]] = {
-    # src/core/kmod-setup.c
-    _MANAGER: ("autofs4", "ipv6", "unix", "ip_tables", "dmi-sysfs", "efivarfs", "tpm", "configfs", "vsock",
-               "virtio_console", "virtio_rng"),
+    # src/core/kmod-setup.c, but for autofs4, which automount units need, and ip_tables, as systemd speaks nftables
+    _MANAGER: ("ipv6", "unix", "dmi-sysfs", "efivarfs", "tpm", "configfs", "vsock", "virtio_console", "virtio_rng"),
     "/usr/lib/systemd/systemd-networkd": ("af_packet", "ipv6"),
 }  # fmt: skip
 

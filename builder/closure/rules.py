@@ -5,7 +5,7 @@
     [units]      # units that are started by somebody who is no unit: the manager, the kernel, a person
     [keep]       # files that programs open by names which nothing here reads; * stays in a directory, ** does not
     [modules]    # kernel modules, by name; what they depend on comes along
-    [missing]    # programs and units that are asked for and need not be there
+    [missing]    # programs, units and kernel modules that are asked for and need not be there
 
 A "-" before an entry says that it may be missing. "#" begins a comment.
 """

@@ -131,6 +131,7 @@ def _kind_edges(name: str, held: list[Assignment]) -> Iterator[Edge]:
         yield Unit(expand(stated, name) if stated else default, f"{name} activates it")
     if kind == "automount":
         yield Unit(f"{stem}.mount", f"{name} activates it")
+        yield Module("autofs4", f"{name} is mounted through it")
     if kind == "mount":  # systemd src/core/mount.c runs these
         yield Program("/usr/bin/mount", f"the manager mounts {name} by it")
         yield Program("/usr/bin/umount", f"the manager unmounts {name} by it")

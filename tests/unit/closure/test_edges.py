@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from typing import TYPE_CHECKING
 
 import pytest
@@ -210,15 +211,19 @@ def test_a_mount_unit_needs_the_programs_that_mount() -> None:
     assert {"/usr/bin/mount", "/usr/bin/umount"} <= closed(files).paths.keys()
 
 
-def test_an_automount_unit_leads_to_its_mount_unit() -> None:
+def test_an_automount_unit_leads_to_its_mount_unit_and_to_the_module() -> None:
     files: dict[str, Content] = {
+        f"{KERNEL}/modules.dep": "kernel/autofs4.ko.xz:\n",
+        f"{KERNEL}/kernel/autofs4.ko.xz": lzma.compress(b"license=GPL\0"),
         f"{UNITS}/default.target": "[Unit]\nWants=run-a.automount\n",
         f"{UNITS}/run-a.automount": "[Automount]\nWhere=/run/a\n",
         f"{UNITS}/run-a.mount": "[Mount]\nWhat=tmpfs\nWhere=/run/a\n",
         "usr/bin/mount": plain(),
         "usr/bin/umount": plain(),
     }
-    assert "run-a.mount" in closed(files).units
+    found = closed(files)
+    assert "run-a.mount" in found.units
+    assert f"/{KERNEL}/kernel/autofs4.ko.xz" in found.paths
 
 
 def test_a_masked_unit_keeps_its_mask_and_starts_nothing() -> None:

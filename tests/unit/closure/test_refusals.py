@@ -21,6 +21,10 @@ def refuse(files: dict[str, Content], rules: str = RULES) -> None:
 
 
 # fmt: off
+LOADED_AT_BOOT: dict[str, Content] = {
+    **started("ExecStart=/usr/lib/systemd/systemd-modules-load"), "usr/lib/systemd/systemd-modules-load": plain(),
+    "usr/lib/modules-load.d/a.conf": "none_such\n",
+}
 MISSING: dict[str, tuple[dict[str, Content], str, str]] = {
     "program": (A, "", "/usr/bin/a is not there: a.service starts it"),
     "program that is no program": ({**A, "usr/bin/a": "text"}, "", "/usr/bin/a is not there"),
@@ -64,10 +68,11 @@ MISSING: dict[str, tuple[dict[str, Content], str, str]] = {
     "end of a link": (
         {f"{UNITS}/default.target": "[Unit]\n", "etc/x": link("gone")}, "[keep]\n/etc/x\n", "/etc/x is not there"),
     "module": (MODULES, "[modules]\nnone_such\n", "the kernel module none_such is not there"),
-    "module of modules-load.d": (
-        {**started("ExecStart=/usr/lib/systemd/systemd-modules-load"),
-         "usr/lib/systemd/systemd-modules-load": plain(), "usr/lib/modules-load.d/a.conf": "none_such\n"},
-        "", "the kernel module none_such is not there"),
+    "module of modules-load.d": (LOADED_AT_BOOT, "", "the kernel module none_such is not there"),
+    "module of an automount unit": (
+        {f"{UNITS}/default.target": "[Unit]\nWants=run-a.automount\n", f"{UNITS}/run-a.automount": "[Automount]\n",
+         f"{UNITS}/run-a.mount": "[Mount]\nWhere=/run/a\n", "usr/bin/mount": plain(), "usr/bin/umount": plain()},
+        "", "the kernel module autofs4 is not there: run-a.automount is mounted through it"),
 }
 UNKNOWN: dict[str, tuple[dict[str, Content], str]] = {
     "a setting that may start programs": (started("ExecSometimes=/usr/bin/a"), "a.service:4: .*ExecSometimes"),
@@ -122,8 +127,9 @@ def test_everything_that_is_missing_is_told_at_once() -> None:
         (A, "/usr/bin/a"),
         ({**A, "usr/bin/a": program(interpreter=None, needed=("libb.so",))}, "libb.so"),
         ({f"{UNITS}/default.target": "[Unit]\nRequires=b.service\n"}, "b.service"),
+        (LOADED_AT_BOOT, "none_such"),
     ],
-    ids=["program", "library", "unit"],
+    ids=["program", "library", "unit", "module"],
 )
 def test_what_is_listed_may_be_missing(files: dict[str, Content], allowed: str) -> None:
     refuse(files, f"{RULES}[missing]\n{allowed}\n")
