@@ -121,7 +121,8 @@ class Prune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[ModulePattern, ...],
         Meta(
             description="Kernel modules to keep besides those of the base, with what they depend on. Each must be "
-            "there, or be built in.",
+            "there, or be built in. Devices load theirs; others, such as `kvm_intel` or `tun`, a file in "
+            "modules-load.d has to name, too.",
             extra_json_schema=UNIQUE,
         ),
     ] = ()
