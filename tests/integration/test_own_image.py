@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 UNITS = "/usr/lib/systemd/system"
+INITRD = IMAGE.parent / "base/mkosi.images/initrd/mkosi.extra"
 
 
 def test_the_inference_node_has_no_door_for_an_operator(release: Path) -> None:
@@ -43,7 +44,7 @@ def test_the_kernel_of_the_inference_node_is_hardened(release: Path) -> None:
     assert shown.status == 0
 
 
-@pytest.mark.parametrize(("area", "programs", "megabytes"), [("root", 40, 120), ("initrd", 40, 30)])
+@pytest.mark.parametrize(("area", "programs", "megabytes"), [("root", 30, 120), ("initrd", 20, 27)])
 def test_pruning_leaves_what_a_node_needs(built: Path, area: str, programs: int, megabytes: int) -> None:
     report = load_record(built).pruned[area]
     assert report.before.programs > 300
@@ -58,8 +59,22 @@ def test_root_and_initrd_tell_udev_of_few_devices_and_start_nothing_for_nobody(r
     places = {(file.area, file.path) for file in from_jsonl(unpack((release / INVENTORY).read_bytes()))}
     for area in ("root", "initrd"):
         assert (area, f"{UNITS}/systemd-udev-trigger.service.d/10-bedplate.conf") in places
-    for unit in ("systemd-logind", "systemd-tpm2-setup", "systemd-journal-flush", "sys-fs-fuse-connections"):
+    for unit in ("systemd-logind", "systemd-tpm2-setup", "systemd-journal-flush", "kmod-static-nodes", "user-sessions"):
         assert [place for place in places if unit in place[1]] == []
+    for unit in ("systemd-journald", "systemd-tmpfiles", "systemd-fsck", "systemd-growfs", "initrd-parse-etc"):
+        assert [place for place in places if place[0] == "initrd" and unit in place[1]] == []
+
+
+def test_the_initrd_has_the_modules_that_it_loads_by_name(release: Path) -> None:
+    modules = (INITRD / "usr/lib/modules-load.d/bedplate.conf").read_text()
+    names = {line for line in modules.splitlines() if not line.startswith("#")}
+    files = {
+        file.path.rpartition("/")[2]
+        for file in from_jsonl(unpack((release / INVENTORY).read_bytes()))
+        if file.area == "initrd"
+    }
+    assert names >= {"dm_verity", "erofs", "sha256_ssse3"}
+    assert {name for name in names if {f"{name}.ko.xz", f"{name.replace('_', '-')}.ko.xz"}.isdisjoint(files)} == set()
 
 
 def test_the_inference_node_is_small(release: Path) -> None:
