@@ -14,6 +14,7 @@ MODULES: Final = (
     "builder/closure/edges.py",
     "builder/closure/implied.py",
     "builder/closure/modules.py",
+    "builder/closure/mounts.py",
     "builder/closure/program.py",
     "builder/closure/programs.py",
     "builder/closure/report.py",

@@ -10,6 +10,7 @@ from builder.closure.bus import BUSES, bus_edges
 from builder.closure.edges import File, Library, Module, Program, Tree, Unit
 from builder.closure.implied import implied_edges
 from builder.closure.modules import firmware_names, module_edges, read_kernels
+from builder.closure.mounts import FSTAB_GENERATOR, fstab_edges
 from builder.closure.programs import is_elf, library_path, name_service_edges, program_edges
 from builder.closure.rules import path_pattern
 from builder.closure.snippets import snippet_edges
@@ -243,6 +244,8 @@ class _Worklist:
             self._pending += udev_edges(self.tree)
         if node.path in BUSES:
             self._pending += bus_edges(self.tree)
+        if node.path == FSTAB_GENERATOR:
+            self._pending += fstab_edges(self.tree)
         if node.path.startswith("/usr/lib/modules/"):
             if ".ko" in node.path:
                 self._pending += module_edges(self._kernels, node, self._firmware)

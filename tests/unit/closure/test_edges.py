@@ -226,6 +226,30 @@ def test_an_automount_unit_leads_to_its_mount_unit_and_to_the_module() -> None:
     assert f"/{KERNEL}/kernel/autofs4.ko.xz" in found.paths
 
 
+@pytest.mark.parametrize(
+    ("line", "has_module"),
+    [
+        ("tmpfs /srv tmpfs nosuid,x-systemd.automount,nodev 0 0", True),
+        ("tmpfs /srv tmpfs comment=systemd.automount", True),
+        ("tmpfs /srv tmpfs nosuid 0 0", False),
+        ("tmpfs /srv tmpfs x-systemd.automount-not 0 0", False),
+        ("# tmpfs /srv tmpfs x-systemd.automount 0 0", False),
+        ("tmpfs /srv tmpfs", False),
+    ],
+)
+def test_an_automount_of_fstab_needs_the_module(line: str, has_module: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    generator = "usr/lib/systemd/system-generators/systemd-fstab-generator"
+    module = f"{KERNEL}/kernel/autofs4.ko.xz"
+    files: dict[str, Content] = {
+        f"{KERNEL}/modules.dep": "kernel/autofs4.ko.xz:\n",
+        module: lzma.compress(b"license=GPL\0"),
+        f"{UNITS}/default.target": "[Unit]\n",
+        generator: plain(),
+        "etc/fstab": f"{line}\n",
+    }
+    assert (f"/{module}" in closed(files, f"{RULES}[keep]\n/{generator}\n").paths) is has_module
+
+
 def test_a_masked_unit_keeps_its_mask_and_starts_nothing() -> None:
     files = {**A, "etc/systemd/system/a.service": link("/dev/null"), "usr/bin/a": plain()}
     found = closed(files).paths

@@ -73,6 +73,11 @@ MISSING: dict[str, tuple[dict[str, Content], str, str]] = {
         {f"{UNITS}/default.target": "[Unit]\nWants=run-a.automount\n", f"{UNITS}/run-a.automount": "[Automount]\n",
          f"{UNITS}/run-a.mount": "[Mount]\nWhere=/run/a\n", "usr/bin/mount": plain(), "usr/bin/umount": plain()},
         "", "the kernel module autofs4 is not there: run-a.automount is mounted through it"),
+    "module of an automount in fstab": (
+        {f"{UNITS}/default.target": "[Unit]\n", "etc/fstab": "\ntmpfs /a tmpfs x-systemd.automount\n",
+         "usr/lib/systemd/system-generators/systemd-fstab-generator": plain()},
+        "[keep]\n/usr/lib/systemd/system-generators/systemd-fstab-generator\n",
+        "the kernel module autofs4 is not there: /etc/fstab:2 is mounted through it"),
 }
 UNKNOWN: dict[str, tuple[dict[str, Content], str]] = {
     "a setting that may start programs": (started("ExecSometimes=/usr/bin/a"), "a.service:4: .*ExecSometimes"),
