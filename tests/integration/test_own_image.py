@@ -61,6 +61,7 @@ def test_root_and_initrd_tell_udev_of_few_devices_and_start_nothing_for_nobody(r
         assert (area, f"{UNITS}/systemd-udev-trigger.service.d/10-bedplate.conf") in places
     for unit in ("systemd-logind", "systemd-tpm2-setup", "systemd-journal-flush", "kmod-static-nodes", "user-sessions"):
         assert [place for place in places if unit in place[1]] == []
+    assert [path for _, path in places if "/modules-load.d/" in path] == ["/usr/lib/modules-load.d/bedplate.conf"]
     for unit in ("systemd-journald", "systemd-tmpfiles", "systemd-fsck", "systemd-growfs", "initrd-parse-etc"):
         assert [place for place in places if place[0] == "initrd" and unit in place[1]] == []
 

@@ -13,6 +13,7 @@ from builder.definition.load import load
 from builder.definition.mirror import Mirror
 from builder.definition.render import RenderedFile, RenderedLink, RenderedTree, render
 from builder.errors import InvalidInputError
+from builder.process import run
 
 IMAGES = Path(__file__).parents[3] / "images"
 MIRROR = Mirror("http://mirror.example.org/debian", "--mirror")
@@ -113,6 +114,28 @@ def test_what_the_definition_keeps_is_in_the_rules(tmp_path: Path) -> None:
     assert "nfs" in {rule.text for rule in rules.modules if not rule.optional}
     assert {rule.text for rule in rules.missing} == {"/usr/bin/helper"}
     assert "engine.service" in {rule.text for rule in rules.units}
+
+
+@pytest.mark.parametrize(
+    ("modules", "is_read"),
+    [("# /etc/modules\n\n  ; nothing\n", False), ("", False), (None, False), ("# Tunnels\n tun\n", True)],
+    ids=["comments", "empty", "missing", "a module"],
+)
+def test_debians_list_of_modules_is_read_if_there_is_one_on_it(
+    tmp_path: Path, *, modules: str | None, is_read: bool
+) -> None:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node/image.yaml").write_text(f"{TEXT}prune: {{enabled: false}}\n")
+    link_shipped(tmp_path)
+    etc = tmp_path / "root/etc"
+    (etc / "modules-load.d").mkdir(parents=True)
+    (etc / "modules-load.d/modules.conf").symlink_to("../modules")
+    for name, text in (("passwd", ""), ("shadow", ""), ("modules", modules)):
+        if text is not None:
+            (etc / name).write_text(text)
+    (tmp_path / "finalize").write_text(text_of(tree_of(tmp_path), "mkosi.finalize"))
+    run(["sh", str(tmp_path / "finalize")], timeout=60, env={"BUILDROOT": str(tmp_path / "root")})
+    assert (etc / "modules-load.d/modules.conf").is_symlink() is is_read
 
 
 def test_without_a_mirror_mkosi_has_its_own_sources() -> None:
