@@ -68,6 +68,16 @@ def folder(mode: int = 0o755, *, uid: int = 0, gid: int = 0) -> Entry:
     return Entry(mode=stat.S_IFDIR | mode, uid=uid, gid=gid)
 
 
+def masked(name: str, content: str) -> dict[str, Content]:
+    """A unit file, and the link that masks it."""
+    return {f"usr/lib/systemd/system/{name}": content, f"etc/systemd/system/{name}": link("/dev/null")}
+
+
+def conf(name: str, section: str, text: str, place: str = "etc/systemd") -> dict[str, str]:
+    """A file with one section."""
+    return {f"{place}/{name}": f"[{section}]\n{text}\n"}
+
+
 def device(kind: int, major: int, minor: int, mode: int = 0o600) -> Entry:
     """A device node; ``kind`` is stat.S_IFCHR or stat.S_IFBLK."""
     return Entry(mode=kind | mode, device=(major, minor))
