@@ -59,6 +59,7 @@ def test_root_and_initrd_tell_udev_of_few_devices_and_start_nothing_for_nobody(r
     places = {(file.area, file.path) for file in from_jsonl(unpack((release / INVENTORY).read_bytes()))}
     for area in ("root", "initrd"):
         assert (area, f"{UNITS}/systemd-udev-trigger.service.d/10-bedplate.conf") in places
+    assert ("root", "/usr/lib/udev/rules.d/60-bedplate-tdx.rules") in places
     for unit in ("systemd-logind", "systemd-tpm2-setup", "systemd-journal-flush", "kmod-static-nodes", "user-sessions"):
         assert [place for place in places if unit in place[1]] == []
     assert [path for _, path in places if "/modules-load.d/" in path] == ["/usr/lib/modules-load.d/bedplate.conf"]
