@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 BOOTSTRAP_TIMEOUT: Final = 1800.0
 UNPACK_TIMEOUT: Final = 600.0
 _NEEDED_BYTES: Final = 2 << 30
+# As root, mmdebstrap mounts /proc, /sys and the host's /dev/shm below TMPDIR. In namespaces of its own the mounts end
+# with it, and all of it ends with bedplate, also when that is killed.
+_ALONE: Final = (
+    "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"
+)  # fmt: skip
 _FULL_HINT: Final = "free some space there, or set BEDPLATE_CACHE or TMPDIR to a directory on another file system"
 # Raise it when the way a tree is made changes, so that trees of the old kind are not taken for new ones.
 _RECIPE: Final = 1
@@ -81,7 +87,7 @@ def ensure_toolchain(
     tree = cache.toolchains / toolchain_key(packages, supply) / "tree"
     if tree.is_dir():
         return Toolchain(tree)
-    # mmdebstrap unpacks in TMPDIR (mmdebstrap(1)).
+    # mmdebstrap unpacks in TMPDIR (mmdebstrap(1)), as root below the cache.
     places = (cache.toolchains, Path(tempfile.gettempdir()))
     with telling_full_disk("the toolchain tree", *places, hint=_FULL_HINT), locked(cache.toolchains / ".lock"):
         remove_partial(cache.toolchains)
@@ -115,13 +121,21 @@ def _make(
             source = f"deb [trusted=yes] copy:{local} {SUITE} main"
         archive = partial / "tree.tar"
         watch = ArchiveWatch(stage.line)
-        command = bootstrap_command(archive, source, packages)
+        command, environment = bootstrap_command(archive, source, packages), None
+        if os.geteuid() == 0:
+            # What a killed run leaves in the partial directory goes with it. A user's mmdebstrap has other users' ids,
+            # for which the cache is closed.
+            scratch = partial / "scratch"
+            scratch.mkdir(mode=0o755)
+            command, environment = (*_ALONE, *command), {"TMPDIR": str(scratch)}
         with blame_archive(watch, mirror):
-            run_logged(command, timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=watch.line)
+            run_logged(command, timeout=BOOTSTRAP_TIMEOUT, log=log, on_line=watch.line, env=environment)
         tree = partial / "tree"
         tree.mkdir()
         run(unpack_command(archive, tree), timeout=UNPACK_TIMEOUT)
         archive.unlink()
+        if environment is not None:
+            shutil.rmtree(scratch)
         if supply is not None:
             shutil.rmtree(local)
         if not (tree / "usr/lib/os-release").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -33,9 +35,12 @@ from tests.debs import deb, lock, row
 MIRROR = Mirror("http://mirror.example.org/debian", "--mirror")
 # Packs a tree with an os-release into the archive that it is told to make, and counts its runs.
 MAKES_A_TREE = """
-import pathlib, sys, tarfile, time
+import fcntl, os, pathlib, sys, tarfile, time
 print("I: working", flush=True)
 here = pathlib.Path(sys.argv[0]).parent
+alive = (here / "alive").open("w")
+fcntl.flock(alive, fcntl.LOCK_EX)
+(here / "scratch").write_text(os.environ.get("TMPDIR", ""))
 with (here / "runs").open("a") as runs:
     runs.write("run\\n")
 (here / "arguments").write_text("\\n".join(sys.argv))
@@ -158,6 +163,7 @@ def test_a_kill_leaves_nothing_that_passes_for_a_tree(tools: Path, cache: Cache,
     (tools / "delay").write_text("600")
     code = f"""
 from pathlib import Path
+from typing import IO
 from builder.mkosi.bootstrap import ensure_toolchain
 from builder.mkosi.cache import Cache
 from builder.progress import Silent
@@ -171,9 +177,25 @@ ensure_toolchain(Cache(Path({str(cache.directory)!r})), None, Silent(), ["a"])
     process.send_signal(number)
     process.wait(60)
     assert find_toolchain(cache, ["a"]) is None
+    if os.geteuid() == 0:
+        # It ends with bedplate, and what it had unpacked is where the next run clears up.
+        with (tools / "alive").open() as alive:
+            while not is_free(alive):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        assert (tools / "scratch").read_text().startswith(f"{cache.toolchains}/.partial-")
     (tools / "delay").write_text("0")
     ensure_toolchain(cache, None, Silent(), ["a"])
     assert left_in(cache) == [".lock", toolchain_key(["a"])]
+
+
+def is_free(file: IO[str]) -> bool:
+    """Whether nobody holds the lock on the file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_without_mmdebstrap_it_is_named_with_the_line_that_installs_it(
