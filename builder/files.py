@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from builder.errors import BedplateError, InvalidInputError
 from builder.full_disk import NO_SPACE
+from builder.held import held_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,13 +160,15 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a directory beside ``target`` that becomes ``target`` when the block succeeds and vanishes when it fails.
 
     Everything in it is flushed to the disk before the rename. Raises InvalidInputError if ``target`` already exists,
-    unless ``replace``: then the old directory goes once the new one is whole.
+    unless ``replace``: then the old directory goes once the new one is whole. What a killed process left beside the
+    same ``target`` goes first.
     """
     if (target.exists() and not replace) or target.is_symlink():
         raise InvalidInputError(f"{target} already exists", hint="choose another directory, or remove it first")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=target.parent))
-    try:
+    # Of a digest, because the name may be as long as a name can be.
+    prefix = f"{PARTIAL_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+    with held_directory(target.parent, prefix) as partial:
         yield partial
         partial.chmod(0o755)
         _sync_tree(partial)
@@ -177,9 +180,6 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         else:
             partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     sync_directory(target.parent)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +20,7 @@ from builder.cli.vault_options import find_sources, find_vault, is_url, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from builder.compare.causes.cause import Cause
     from builder.compare.difference import Report
@@ -165,9 +164,10 @@ def _directory(keep: Path | None, cache: Cache) -> Iterator[Path]:
         with new_directory(keep.absolute()) as partial:
             yield partial
         return
-    cache.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.directory, prefix=".partial-rebuild-") as name:
-        yield Path(name)
+    from builder.mkosi.scratch import scratch_in_cache  # noqa: PLC0415
+
+    with scratch_in_cache(cache) as directory:
+        yield directory
 
 
 def _explain(release: VerifiedRelease, rebuilt: Rebuilt, started: float) -> tuple[Report, Sequence[Cause]]:

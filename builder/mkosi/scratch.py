@@ -7,15 +7,13 @@ time goes into its journal. /dev/shm is a tmpfs on every Linux with the POSIX sh
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from builder.files import free_bytes, locked
+from builder.files import PARTIAL_PREFIX, free_bytes
+from builder.held import held_directory, remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from builder.mkosi.cache import Cache
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- the directories in it are made with mkdtemp, for this user alone
+_ON_DISK: Final = f"{PARTIAL_PREFIX}scratch-"
 _MEMORY_INFORMATION: Final = Path("/proc/meminfo")
 # What to do if a build fills the file system that it works on.
 SCRATCH_HINT: Final = "free some space there, or name a directory on another file system (--output)"
@@ -34,24 +33,23 @@ _SPARE_BYTES: Final = 1 << 30
 def scratch(cache: Cache, disk: Path, needed: int | None, *, memory: Path = MEMORY) -> Iterator[Path]:
     """Yield an empty directory that goes away: in ``memory`` if ``needed`` bytes fit there, else in ``disk``.
 
-    None means that nobody knows how much is needed. What a killed process left in memory goes with the next call for
-    the same cache.
+    None means that nobody knows how much is needed. What killed processes left in memory or in the cache goes with the
+    next call for the same cache.
     """
-    if needed is None or not _fits(memory, needed):
-        with tempfile.TemporaryDirectory(dir=disk, prefix=".partial-scratch-") as name:
-            yield Path(name)
-        return
-    prefix = f"bedplate-{hashlib.sha256(os.fsencode(cache.directory)).hexdigest()[:12]}-"
-    with locked(cache.directory / ".scratch.lock"):
-        _remove_abandoned(memory, prefix)
-        directory = Path(tempfile.mkdtemp(dir=memory, prefix=prefix))
-        holder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(holder, fcntl.LOCK_EX)
-    try:
+    in_memory = f"bedplate-{hashlib.sha256(os.fsencode(cache.directory)).hexdigest()[:12]}-"
+    remove_abandoned(memory, in_memory)
+    remove_abandoned(cache.directory, _ON_DISK)
+    fits = needed is not None and _fits(memory, needed)
+    with held_directory(memory, in_memory) if fits else held_directory(disk, _ON_DISK) as directory:
         yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        os.close(holder)
+
+
+@contextlib.contextmanager
+def scratch_in_cache(cache: Cache) -> Iterator[Path]:
+    """Yield an empty directory in the cache that goes away, and remove what killed processes left there."""
+    cache.directory.mkdir(parents=True, exist_ok=True)
+    with held_directory(cache.directory, _ON_DISK) as directory:
+        yield directory
 
 
 def _fits(memory: Path, needed: int) -> bool:
@@ -71,19 +69,3 @@ def _available() -> int:
         return 0
     found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(found[0]) << 10 if found else 0
-
-
-def _remove_abandoned(memory: Path, prefix: str) -> None:
-    """Delete directories that nobody holds; the caller holds the lock under which they are made."""
-    for directory in memory.glob(f"{prefix}*"):
-        if directory.is_symlink() or directory.lstat().st_uid != os.geteuid():
-            continue
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
-        finally:
-            os.close(descriptor)

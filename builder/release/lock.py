@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,12 +21,14 @@ from builder.mkosi.build import Workspace, validate
 from builder.mkosi.layers import DISK, asked_by_area
 from builder.mkosi.packages import SUITE, TOOLCHAIN
 from builder.mkosi.resolve import read_archives
+from builder.mkosi.scratch import scratch_in_cache
 from builder.release.lock_changes import PackageChange, package_changes
 from builder.vault.archive import write_archive
 from builder.vault.fetch import Source, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from builder.definition.archives import PackageArchive
     from builder.definition.load import LoadedDefinition
@@ -90,7 +89,8 @@ def make_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     kept = _kept(request)
     # Any will do: what apt chooses follows from the archives, and a first lock needs no toolchain of its own.
     toolchain = find_toolchain(request.cache) or ensure_toolchain(request.cache, request.mirror, reporter)
-    with _scratch(request.cache) as scratch:
+    # Not in /tmp, which apt in the toolchain's sandbox does not see.
+    with scratch_in_cache(request.cache) as scratch:
         names = _requested(loaded, toolchain, scratch)
         _require_parts(archives, names)
         engine = {ENGINE_PART: names.pop(ENGINE_PART)} if ENGINE_PART in names else {}
@@ -243,11 +243,3 @@ def _changes(old: ImageLock | None, new: ImageLock, index: Index) -> tuple[Packa
     if old is None:
         return ()
     return package_changes(old, new, index.fixes({package.name for package in old.packages}))
-
-
-@contextlib.contextmanager
-def _scratch(cache: Cache) -> Iterator[Path]:
-    """A directory that goes away; in the cache, because apt in the toolchain's sandbox does not see /tmp."""
-    cache.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.directory, prefix=".partial-lock-") as name:
-        yield Path(name)

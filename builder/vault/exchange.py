@@ -39,8 +39,9 @@ def export_vault(
     """
     vault.require_there()
     packages = _packages(locks)
-    require_free(target.parent, _amount(packages).bytes, what="the export")
     with new_directory(target) as partial:
+        # Only now: what a killed export left is gone.
+        require_free(target.parent, _amount(packages).bytes, what="the export")
         source = Source(vault.directory.as_uri(), is_vault=True)
         fetch_all(Vault(partial), packages, [source], on_line, hint=_EXPORT_HINT)
     return _amount(packages)

@@ -15,6 +15,7 @@ import pytest
 
 from builder import files
 from builder.errors import BedplateError, InvalidInputError, MalformedImageError
+from builder.held import remove_abandoned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +174,66 @@ with files.new_directory(Path({str(tmp_path)!r}, "target")) as partial:
     assert all(name.startswith(files.PARTIAL_PREFIX) for name in names(tmp_path))
     files.remove_partial(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["target", "t" * 255])
+def test_what_was_killed_at_the_same_target_goes_and_what_lives_or_is_of_another_stays(
+    tmp_path: Path, name: str
+) -> None:
+    def writer(target: str) -> tuple[subprocess.Popen[str], str]:
+        before = set(names(tmp_path))
+        child = run_until(
+            "writing",
+            f"""
+import time
+from pathlib import Path
+from builder import files
+
+with files.new_directory(Path({str(tmp_path)!r}, {target!r})) as partial:
+    (partial / "file").write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(600)
+""",
+        )
+        (made,) = set(names(tmp_path)) - before
+        return child, made
+
+    (tmp_path / ".partial-foreign").mkdir()
+    living, held = writer(name)
+    try:
+        other, left_of_other = writer("other")
+        kill(other)
+        killed, left = writer(name)
+        kill(killed)
+        assert names(tmp_path) == sorted([".partial-foreign", held, left, left_of_other])
+        with files.new_directory(tmp_path / name):
+            assert left not in names(tmp_path)
+        assert names(tmp_path) == sorted([".partial-foreign", held, left_of_other, name])
+        assert (tmp_path / held / "file").read_bytes() == b"half"
+    finally:
+        kill(living)
+
+
+@pytest.mark.parametrize("before", [(os, "open"), (fcntl, "flock")], ids=["opened", "locked"])
+def test_a_directory_that_is_taken_for_abandoned_before_it_is_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: tuple[object, str]
+) -> None:
+    real = getattr(*before)
+    taken: list[str] = []
+
+    def raced(*arguments: object, **named: object) -> object:
+        found = names(tmp_path)
+        if found and not taken:
+            taken.extend(found)
+            remove_abandoned(tmp_path, files.PARTIAL_PREFIX)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(*before, raced)
+    with files.new_directory(tmp_path / "target") as partial:
+        assert names(tmp_path) == [partial.name]
+        assert len(taken) == 1
+        assert partial.name not in taken
+    assert names(tmp_path) == ["target"]
 
 
 def test_only_unfinished_work_is_removed(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +50,44 @@ def test_a_vault_goes_along_and_is_checked(place: Path) -> None:
     assert json.loads(shown.output) == {"verified": {"files": 1, "bytes": len(HELLO)}}
     assert invoke("vault", "gc", "image.lock", "--vault", "other").output == "deleted 0 files, 0.0 MB\n"
     assert names(place) == ["image.lock", "other", "out", "vault"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one_and_counts_as_free(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import sys, time
+from builder.cli.group import bedplate
+from builder.vault import exchange
+def stall(*_, **__):
+    print("filling", flush=True)
+    time.sleep(600)
+exchange.fetch_all = stall
+bedplate(["vault", "export", "image.lock", "--vault", "vault", "-o", sys.argv[1]])
+"""
+
+    def exporting(target: str) -> tuple[subprocess.Popen[str], str]:
+        before = set(names(place))
+        child = subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "filling\n"
+        (made,) = set(names(place)) - before
+        return child, made
+
+    def seen(*_: object, **__: object) -> None:
+        assert left not in names(place)
+
+    monkeypatch.setattr("builder.vault.exchange.require_free", seen)
+    living, held = exporting("out")
+    with living:
+        try:
+            killed, left = exporting("out")
+            with killed:
+                killed.send_signal(signal.SIGKILL)
+            assert invoke("vault", "export", "image.lock", "--vault", "vault", "-o", "out").exit_code == 0
+            assert names(place) == [held, "image.lock", "out", "vault"]
+        finally:
+            living.kill()
 
 
 @pytest.mark.parametrize("verb", [("verify",), ("gc", "image.lock"), ("export", "image.lock", "-o", "out")])
