@@ -111,6 +111,9 @@ def command(
         raise click.UsageError("--attest KEY and --output FILE go together")
     if offline and vault is not None and is_url(vault):
         raise click.UsageError("--offline uses no network, so --vault is a directory with it, not a URL")
+    cache = find_cache(os.environ)
+    if vault is not None and not is_url(vault):
+        find_vault(vault, cache).require_there()
     # A rebuild takes minutes: what would stop its statement is told before.
     if output is not None and not force:
         require_absent(output)
@@ -120,7 +123,6 @@ def command(
         verified = verify_release(release, keys, allow_development=allow_development)
     if signer is not None:
         require_independent(verified, signer.public_key)
-    cache = find_cache(os.environ)
     sources: Sequence[Source] = ()
     if not offline:
         lock = read_lock(release / LOCK) if (release / LOCK).exists() else None

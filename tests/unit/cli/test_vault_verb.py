@@ -135,6 +135,14 @@ def test_a_statement_that_cannot_be_written_is_told_before_the_rebuild() -> None
     assert "is not there" not in invoke(*arguments, "x.json").output
 
 
+@pytest.mark.parametrize("offline", [(), ("--offline",)])
+def test_a_mistyped_vault_of_a_rebuild_is_told_and_not_made(place: Path, offline: tuple[str, ...]) -> None:
+    shown = invoke("rebuild", "vault", "--trust", "image.lock", "--vault", "valut", *offline)
+    assert isinstance(shown.exception, InvalidInputError)
+    assert str(shown.exception) == f"there is no vault {place}/valut"
+    assert names(place) == ["image.lock", "vault"]
+
+
 @pytest.mark.usefixtures("place")
 def test_offline_does_not_pass_over_a_vault_that_is_a_url() -> None:
     shown = invoke("rebuild", "vault", "--trust", "image.lock", "--offline", "--vault", "https://example.org/vault")
