@@ -164,7 +164,7 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     same ``target`` goes first.
     """
     if (target.exists() and not replace) or target.is_symlink():
-        raise InvalidInputError(f"{target} already exists", hint="choose another directory, or remove it first")
+        raise _exists(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Of a digest, because the name may be as long as a name can be.
     prefix = f"{PARTIAL_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
@@ -179,8 +179,18 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
             partial.rename(target)
             shutil.rmtree(old, ignore_errors=True)
         else:
-            partial.rename(target)
+            try:
+                partial.rename(target)
+            except OSError as error:
+                # Somebody else made it meanwhile.
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise _exists(target) from error
+                raise
     sync_directory(target.parent)
+
+
+def _exists(target: Path) -> InvalidInputError:
+    return InvalidInputError(f"{target} already exists", hint="choose another directory, or remove it first")
 
 
 def _sync_tree(directory: Path) -> None:

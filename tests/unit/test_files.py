@@ -146,6 +146,18 @@ def test_a_directory_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["target"]
 
 
+@pytest.mark.parametrize("name", ["target", "target/other"])
+def test_a_directory_that_another_process_makes_meanwhile_is_never_replaced(tmp_path: Path, name: str) -> None:
+    def overtaken() -> None:
+        with files.new_directory(tmp_path / "target"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(b"other")
+
+    with pytest.raises(InvalidInputError, match="target already exists"):
+        overtaken()
+    assert names(tmp_path) == ["target"]
+
+
 def test_a_dangling_link_in_the_place_of_a_directory_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").symlink_to("nowhere")
     with (
