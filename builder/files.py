@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from builder.errors import BedplateError, InvalidInputError
-from builder.full_disk import NO_SPACE
+from builder.full_disk import NO_SPACE, telling_for
 from builder.held import held_directory
 
 if TYPE_CHECKING:
@@ -161,14 +161,14 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Everything in it is flushed to the disk before the rename. Raises InvalidInputError if ``target`` already exists,
     unless ``replace``: then the old directory goes once the new one is whole. What a killed process left beside the
-    same ``target`` goes first.
+    same ``target`` goes first. Raises BedplateError that names ``target`` if its file system is full.
     """
     if (target.exists() and not replace) or target.is_symlink():
         raise _exists(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Of a digest, because the name may be as long as a name can be.
     prefix = f"{PARTIAL_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
-    with held_directory(target.parent, prefix) as partial:
+    with held_directory(target.parent, prefix) as partial, telling_for(target, partial):
         yield partial
         partial.chmod(0o755)
         _sync_tree(partial)

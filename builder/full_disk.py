@@ -43,6 +43,24 @@ def telling_full_disk(what: str, *directories: Path, hint: str) -> Iterator[None
         raise ToolFailedError(_sentence(what, directories, words), hint=f"{hint}{more}") from error
 
 
+@contextlib.contextmanager
+def telling_for(target: Path, partial: Path) -> Iterator[None]:
+    """The block writes what becomes ``target`` into ``partial``, a name that nobody gave and that is gone afterwards.
+
+    Raises BedplateError that names ``target`` if the file system is full; an error that names another place is raised
+    as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        elsewhere = error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(partial)
+        if error.errno not in NO_SPACE or elsewhere:
+            raise
+        words = f"cannot write {target} (file system {file_system_of(target)}): {error.strerror}"
+        hint = "free some space there, or name a directory on another file system"
+        raise BedplateError(words, hint=hint) from error
+
+
 def file_system_of(path: Path) -> Path:
     """Where the file system of a path is mounted that may still be missing."""
     place = Path(os.path.realpath(path))

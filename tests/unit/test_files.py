@@ -574,3 +574,19 @@ def test_standard_output_may_be_a_file_that_is_there(tmp_path: Path) -> None:
     with (tmp_path / "output").open("wb") as output:
         done = subprocess.run([sys.executable, "-c", code], stdout=output, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_full_disk_is_told_with_the_directory_that_was_to_be_made(tmp_path: Path, *, named: bool) -> None:
+    target = tmp_path / "target"
+    words = os.strerror(errno.ENOSPC)
+    said = rf"cannot write {target} \(file system /.*\): {words}"
+    with pytest.raises(BedplateError, match=said) as caught, files.new_directory(target) as partial:
+        raise OSError(errno.ENOSPC, words, *((str(partial / "a"),) if named else ()))
+    assert "another file system" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_elsewhere_is_not_taken_for_that_of_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="/elsewhere/a"), files.new_directory(tmp_path / "target"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/a")
