@@ -6,7 +6,7 @@ packages of the last two come from the machine's Debian archive. They boot in tu
 off, from power-on to the phase that systemd measures when everything is started.
 
 The limit is half the time of stock mkosi. The second disk shows what of that the initrd does: firmware, kernel and root
-take more than half of its time, so that no initrd could halve it.
+take about half of its time.
 """
 
 from __future__ import annotations
