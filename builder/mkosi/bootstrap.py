@@ -41,7 +41,7 @@ _NEEDED_BYTES: Final = 2 << 30
 _ALONE: Final = (
     "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"
 )  # fmt: skip
-_FULL_HINT: Final = "free some space there, or set BEDPLATE_CACHE or TMPDIR to a directory on another file system"
+_FULL_HINT: Final = "free some space there, or set {} to a directory on another file system"
 # Raise it when the way a tree is made changes, so that trees of the old kind are not taken for new ones.
 _RECIPE: Final = 1
 
@@ -87,9 +87,11 @@ def ensure_toolchain(
     tree = cache.toolchains / toolchain_key(packages, supply) / "tree"
     if tree.is_dir():
         return Toolchain(tree)
-    # mmdebstrap unpacks in TMPDIR (mmdebstrap(1)), as root below the cache.
-    places = (cache.toolchains, Path(tempfile.gettempdir()))
-    with telling_full_disk("the toolchain tree", *places, hint=_FULL_HINT), locked(cache.toolchains / ".lock"):
+    # mmdebstrap unpacks in TMPDIR (mmdebstrap(1)), which for root is below the cache.
+    as_root = os.geteuid() == 0
+    places = (cache.toolchains,) if as_root else (cache.toolchains, Path(tempfile.gettempdir()))
+    hint = _FULL_HINT.format("BEDPLATE_CACHE" if as_root else "BEDPLATE_CACHE or TMPDIR")
+    with telling_full_disk("the toolchain tree", *places, hint=hint), locked(cache.toolchains / ".lock"):
         remove_partial(cache.toolchains)
         if tree.is_dir():
             return Toolchain(tree)

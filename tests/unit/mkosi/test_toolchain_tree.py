@@ -163,7 +163,6 @@ def test_a_kill_leaves_nothing_that_passes_for_a_tree(tools: Path, cache: Cache,
     (tools / "delay").write_text("600")
     code = f"""
 from pathlib import Path
-from typing import IO
 from builder.mkosi.bootstrap import ensure_toolchain
 from builder.mkosi.cache import Cache
 from builder.progress import Silent
